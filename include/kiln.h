@@ -1,0 +1,347 @@
+/* Kiln: fixed convolution shapes, fired into machine code.
+ *
+ * A convolution is described by a struct kiln_conv, compiled once into a plan, and run many times.
+ * Everything here is thread-safe unless a function says otherwise; there is no global state. Every
+ * function that can fail returns a status and, if the caller passes one, fills a struct kiln_error
+ * with a sentence. A failing call changes none of its outputs.
+ *
+ * Notation: x[n][ih][iw][ic] is a dense C array; ic and oc count over all groups; icg = ic / g and
+ * ocg = oc / g. Dilation counts from 1, as in PyTorch. Sizes are in elements unless they say bytes.
+ */
+#ifndef KILN_H
+#define KILN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KILN_VERSION_MAJOR 0
+#define KILN_VERSION_MINOR 1
+#define KILN_VERSION_PATCH 0
+
+#if defined __GNUC__
+#define KILN_API __attribute__((visibility("default")))
+#else
+#define KILN_API
+#endif
+
+/* ---- statuses and errors ---- */
+
+enum kiln_status {
+    KILN_STATUS_OK,          /* done */
+    KILN_STATUS_INVALID,     /* the caller's mistake: the text says which field, its value, what is allowed */
+    KILN_STATUS_UNSUPPORTED, /* well formed, but beyond what Kiln or this machine does */
+    KILN_STATUS_MEMORY,      /* an allocation failed */
+    KILN_STATUS_SYSTEM,      /* the operating system or a missing file: the text names it */
+    KILN_STATUS_INTERNAL,    /* a defect of Kiln: please report the text, which holds the plan line */
+};
+
+enum { KILN_ERROR_TEXT = 512 };
+
+/* What went wrong, in a sentence. Owned by the caller; may be uninitialised before a call; written
+ * only by a call that fails. Every `error` parameter may be NULL. */
+struct kiln_error {
+    enum kiln_status status;
+    char text[KILN_ERROR_TEXT];
+};
+
+/* "ok", "invalid", "unsupported", "memory", "system", "internal"; "unknown" for any other value. */
+KILN_API const char *kiln_status_name(enum kiln_status status);
+
+/* "0.1.0": the version of the library that is running, which may differ from the header's. */
+KILN_API const char *kiln_version(void);
+
+/* ---- the convolution: what is asked ---- */
+
+enum kiln_type { KILN_TYPE_F32, KILN_TYPE_BF16, KILN_TYPE_F16, KILN_TYPE_U8, KILN_TYPE_S8, KILN_TYPE_S32 };
+
+enum kiln_layout {
+    KILN_LAYOUT_NCHW, /* x[n][ic][id][ih][iw] */
+    KILN_LAYOUT_NHWC, /* x[n][id][ih][iw][ic] */
+};
+
+/* What a tap outside src reads. */
+enum kiln_mode {
+    KILN_MODE_ZEROS,
+    KILN_MODE_REFLECT,   /* mirrored without repeating the border: -1 reads 1; padding < extent */
+    KILN_MODE_REPLICATE, /* the nearest border element */
+    KILN_MODE_CIRCULAR,  /* wrapped around: -1 reads extent - 1; padding <= extent */
+};
+
+enum kiln_accuracy {
+    KILN_ACCURACY_DEFAULT, /* error against the f64 result at most 2e-5 of the output's RMS on N(0,1) data */
+    KILN_ACCURACY_STRICT,  /* the plain sum: no Winograd, no reduced precision, NaN and Inf spread exactly so */
+    KILN_ACCURACY_FAST,    /* at most 1e-4 of the output's RMS */
+};
+
+/* Post-ops, applied in order to each sum v of output channel oc. */
+enum kiln_post_kind {
+    KILN_POST_BIAS,      /* v + bias[oc] */
+    KILN_POST_SCALE,     /* v * scale[oc] */
+    KILN_POST_ADD,       /* v + add[...], a tensor of dst's shape, which may be dst itself */
+    KILN_POST_RELU,      /* v < 0 ? 0 : v; NaN stays NaN */
+    KILN_POST_LEAKY,     /* v < 0 ? a * v : v */
+    KILN_POST_PRELU,     /* v < 0 ? prelu[oc] * v : v */
+    KILN_POST_CLIP,      /* v < a ? a : v > b ? b : v; NaN stays NaN; a <= b */
+    KILN_POST_SIGMOID,   /* 1 / (1 + exp(-v)) */
+    KILN_POST_TANH,      /* tanh(v) */
+    KILN_POST_SILU,      /* v / (1 + exp(-v)) */
+    KILN_POST_GELU,      /* v * (1 + erf(v / sqrt(2))) / 2 */
+    KILN_POST_HARDSWISH, /* v * clip(v + 3, 0, 6) / 6 */
+};
+
+struct kiln_post {
+    enum kiln_post_kind kind;
+    float a, b; /* leaky(a), clip(a,b); else 0 */
+};
+
+/* Post-ops of one convolution at most: twice the longest chain seen in published networks. */
+enum { KILN_POST_MAX = 8 };
+
+/* One convolution. Fill it with kiln_conv_init and then by name, or with kiln_conv_parse.
+ *
+ *   od = (id + pf + pk - ((kd - 1) * dd + 1)) / sd + 1
+ *   oh = (ih + pt + pb - ((kh - 1) * dh + 1)) / sh + 1
+ *   ow = (iw + pl + pr - ((kw - 1) * dw + 1)) / sw + 1
+ *
+ * A 2-D convolution has id = kd = 1, a 1-D one also ih = kh = 1. */
+struct kiln_conv {
+    size_t size;               /* sizeof(struct kiln_conv); set by kiln_conv_init */
+    int64_t n, g;              /* batch; groups */
+    int64_t ic, id, ih, iw;    /* src: channels, depth, height, width */
+    int64_t oc, kd, kh, kw;    /* output channels; kernel */
+    int64_t sd, sh, sw;        /* strides */
+    int64_t dd, dh, dw;        /* dilation, 1 is dense */
+    int64_t pf, pk;            /* padding: front, back */
+    int64_t pt, pb;            /* top, bottom */
+    int64_t pl, pr;            /* left, right */
+    enum kiln_type src, weights, dst;
+    enum kiln_layout layout;   /* of src and dst; weights are always w[oc][icg][kd][kh][kw] */
+    enum kiln_mode mode;
+    enum kiln_accuracy accuracy;
+    int post_count;
+    struct kiln_post post[KILN_POST_MAX];
+};
+
+/* n = g = 1, every extent but ic, iw, oc and kw 1 and these 0 (they must be set), strides and
+ * dilations 1, no padding, f32, nhwc, zeros, default accuracy, no post-ops. */
+KILN_API void kiln_conv_init(struct kiln_conv *conv);
+
+/* Reads the text form (docs/plan.md), such as "conv n1 ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc
+ * +bias +relu"; a plan line is read up to its first '|'. oneDNN's benchdnn words are read too.
+ * Checks as kiln_conv_check does. INVALID: the text says what is wrong and where. */
+KILN_API enum kiln_status kiln_conv_parse(struct kiln_conv *conv, const char *text, struct kiln_error *error);
+
+/* Writes the canonical text, always terminated if room > 0, and returns its length without the
+ * terminator, as snprintf does; parse(print(c)) equals c. Never needs more than KILN_TEXT_MAX bytes. */
+KILN_API size_t kiln_conv_print(const struct kiln_conv *conv, char *text, size_t room);
+
+enum { KILN_TEXT_MAX = 1024 }; /* bytes that any text of a conv or of a plan line needs at most */
+
+/* OK, or INVALID naming the field, its value and what is allowed: extents below 1, groups that do not
+ * divide ic and oc, no output left, a tensor beyond PTRDIFF_MAX bytes, and so on. */
+KILN_API enum kiln_status kiln_conv_check(const struct kiln_conv *conv, struct kiln_error *error);
+
+/* The derived output extents: out[0] = od, out[1] = oh, out[2] = ow. INVALID as kiln_conv_check. */
+KILN_API enum kiln_status kiln_conv_output(const struct kiln_conv *conv, int64_t out[3],
+                                           struct kiln_error *error);
+
+/* ---- the context ---- */
+
+/* Runs work(arg, i) for every i in [0, count), on any threads, and returns when all have run. */
+typedef void kiln_parallel(void *user, size_t count, void (*work)(void *arg, size_t i), void *arg);
+
+/* One line, without a newline, as chosen by `debug`. May be called from any thread. */
+typedef void kiln_log(void *user, const char *line);
+
+/* How a context is made. Zero every field not set, and set size; every zero field means its default. */
+struct kiln_config {
+    size_t size;             /* sizeof(struct kiln_config) */
+    int threads;             /* of the pool behind kiln_run; 0: KILN_THREADS, else 1; at most 1024 */
+    kiln_parallel *parallel; /* the caller's own threads instead of the pool; threads is then their number */
+    void *parallel_user;
+    size_t cache_bytes;      /* capacity of the in-memory cache of kernels; 0: 64 MiB */
+    const char *isa;         /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
+    const char *generator;   /* path of the code-generation module; NULL: KILN_GENERATOR, else beside the library */
+    const char *debug;       /* what is logged: "plan,cache,ir,asm"; NULL: KILN_DEBUG, else nothing */
+    kiln_log *log;           /* NULL: standard error */
+    void *log_user;
+};
+
+struct kiln;
+
+/* Makes a context: cache, pool, options. config may be NULL; it is copied. Destroy it with
+ * kiln_destroy. INVALID: a bad field. UNSUPPORTED: an ISA that this machine lacks. MEMORY. */
+KILN_API enum kiln_status kiln_create(struct kiln **k, const struct kiln_config *config, struct kiln_error *error);
+
+/* Plans made with k remain usable. NULL is allowed. No other call may be using k. */
+KILN_API void kiln_destroy(struct kiln *k);
+
+/* ---- compiling ---- */
+
+enum kiln_effort {
+    KILN_EFFORT_ESTIMATE, /* the analytic model chooses; nothing is timed */
+};
+
+/* What may be asked of one compilation. Zero every field not set, and set size. */
+struct kiln_options {
+    size_t size;            /* sizeof(struct kiln_options) */
+    enum kiln_effort effort;
+    const char *isa;        /* as in kiln_config, within its cap; NULL: the context's */
+    const char *target;     /* "x86_64" or "aarch64": compile for another machine; the plan can be dumped,
+                               not run. NULL: this machine */
+    const char *schedule;   /* an explicit schedule, "direct ow=14 oc=2 ..." or a whole plan line whose
+                               conv and machine agree; NULL: the planner chooses */
+    size_t scratch_limit;   /* bytes of scratch a plan may need; 0: no limit */
+    int code_budget;        /* unrolled FMAs in the whole object; 0: 800, the most: 4096 */
+};
+
+struct kiln_plan;
+
+/* Plans, emits, compiles and loads one convolution, or finds it in the cache. Two threads that ask
+ * for the same kernel compile it once. The plan is immutable and belongs to the caller, who releases
+ * it. options may be NULL. INVALID: conv, options or schedule, with the reason. UNSUPPORTED: what no
+ * algorithm does, with the reason of each. SYSTEM: the code-generation module cannot be opened or
+ * memory cannot be made executable. MEMORY. INTERNAL. */
+KILN_API enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
+                                       const struct kiln_options *options, struct kiln_plan **plan,
+                                       struct kiln_error *error);
+
+/* Reference counts: a plan starts with one, and goes with its last. NULL is allowed in release. */
+KILN_API struct kiln_plan *kiln_plan_retain(struct kiln_plan *plan);
+KILN_API void kiln_plan_release(struct kiln_plan *plan);
+
+/* The plan line, "conv ... | schedule | machine"; owned by the plan. */
+KILN_API const char *kiln_plan_text(const struct kiln_plan *plan);
+
+/* Whether the plan's algorithm makes no error on small integers: every sum within 2^24 is exact. */
+KILN_API bool kiln_plan_exact(const struct kiln_plan *plan);
+
+/* The convolution the plan computes; owned by the plan. */
+KILN_API const struct kiln_conv *kiln_plan_conv(const struct kiln_plan *plan);
+
+/* Receives bytes in order; they are not terminated and not kept. */
+typedef void kiln_sink(void *user, const char *bytes, size_t count);
+
+/* Tells what would run, why that and not another, and what it costs: the plan line, the loop nest,
+ * registers, loads, FMAs, flops, bytes, the estimate, and a line per rejected candidate. Nothing is
+ * compiled. Statuses as kiln_compile. */
+KILN_API enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *conv,
+                                       const struct kiln_options *options, kiln_sink *sink, void *user,
+                                       struct kiln_error *error);
+
+enum kiln_dump {
+    KILN_DUMP_IR,     /* LLVM IR as emitted, text */
+    KILN_DUMP_IR_OPT, /* after the passes, text */
+    KILN_DUMP_ASM,    /* assembly, text */
+    KILN_DUMP_OBJECT, /* the ELF object */
+    KILN_DUMP_IMAGE,  /* the flat image with its header: what the cache holds */
+};
+
+/* Compiles again, outside the cache, and hands out one of the artefacts. Statuses as kiln_compile. */
+KILN_API enum kiln_status kiln_dump(struct kiln *k, const struct kiln_conv *conv,
+                                    const struct kiln_options *options, enum kiln_dump what, kiln_sink *sink,
+                                    void *user, struct kiln_error *error);
+
+/* What one machine offers, as `kiln cpu` prints it; capped as options say. Statuses: INVALID,
+ * UNSUPPORTED for an ISA that is unknown or not there. */
+KILN_API enum kiln_status kiln_cpu_print(struct kiln *k, const struct kiln_options *options, kiln_sink *sink,
+                                         void *user, struct kiln_error *error);
+
+/* Counters of a context since it was made. */
+struct kiln_stats {
+    uint64_t hits, misses, compiles; /* of the in-memory cache; kernels compiled */
+    uint64_t evictions;              /* kernels dropped to stay within cache_bytes */
+    uint64_t bytes;                  /* held now */
+    double compile_ms;               /* CPU milliseconds spent compiling, all together */
+};
+
+KILN_API void kiln_stats(struct kiln *k, struct kiln_stats *stats);
+
+/* ---- running ---- */
+
+/* The tensors of one run: pointers only, a fixed layout that kernels bake in. Those that the
+ * convolution does not use may be NULL. Tensors are dense and aligned to their element; packed
+ * weights to 64 bytes. dst may be the same tensor as add, and overlap nothing else. */
+struct kiln_args {
+    const void *src;     /* nhwc: x[n][id][ih][iw][ic]; nchw: x[n][ic][id][ih][iw] */
+    const void *weights; /* as kiln_pack packed them: kiln_plan_packed_size bytes */
+    const void *bias;    /* bias[oc] */
+    const void *scale;   /* scale[oc] */
+    const void *add;     /* of dst's shape and layout */
+    const void *prelu;   /* prelu[oc] */
+    void *dst;           /* nhwc: y[n][od][oh][ow][oc]; nchw: y[n][oc][od][oh][ow] */
+};
+
+/* A kernel computes tasks [begin, end) of a plan; no two tasks write the same output. scratch: NULL
+ * if the plan needs none, else kiln_plan_scratch_size bytes, aligned to 64, used by one call at a time. */
+typedef void kiln_kernel(const struct kiln_args *args, size_t begin, size_t end, void *scratch);
+
+/* Packs w[oc][icg][kd][kh][kw] into what the kernel reads. */
+typedef void kiln_packer(const void *weights, void *packed);
+
+/* Bytes of packed weights, of scratch for one running thread (0: none), and the number of tasks. */
+KILN_API size_t kiln_plan_packed_size(const struct kiln_plan *plan);
+KILN_API size_t kiln_plan_scratch_size(const struct kiln_plan *plan);
+KILN_API size_t kiln_plan_tasks(const struct kiln_plan *plan);
+
+/* The machine code itself, for callers with their own threads and no need of checks; valid as long
+ * as the plan. NULL for a plan of another target. */
+KILN_API kiln_kernel *kiln_plan_kernel(const struct kiln_plan *plan);
+KILN_API kiln_packer *kiln_plan_packer(const struct kiln_plan *plan);
+
+/* Packs weights[oc][icg][kd][kh][kw] into packed[kiln_plan_packed_size], aligned to 64 bytes. Packed
+ * weights belong to this plan: another plan of the same conv may read another order.
+ * INVALID: a NULL or misaligned pointer. UNSUPPORTED: a plan of another target. */
+KILN_API enum kiln_status kiln_pack(const struct kiln_plan *plan, const void *weights, void *packed,
+                                    struct kiln_error *error);
+
+/* Computes the convolution. For nhwc, one input channel per index, and all post-ops, it equals
+ *
+ *   for (n) for (oc) for (oh) for (ow) {
+ *       double v = 0;
+ *       for (ic in the group of oc) for (kh) for (kw)
+ *           v += src[n][oh * sh - pt + kh * dh][ow * sw - pl + kw * dw][ic] * weights[oc][ic][kh][kw];
+ *       dst[n][oh][ow][oc] = post-ops(v);
+ *   }
+ *
+ * where a tap outside src reads 0, on the context's threads. Re-entrant: any number of threads may
+ * run one plan. No allocation and no waiting lock after a thread's first call: a plan of one task and
+ * a busy pool run on the calling thread. INVALID: a NULL or misaligned tensor. UNSUPPORTED: a plan of
+ * another target. MEMORY: a thread's first scratch. */
+KILN_API enum kiln_status kiln_run(const struct kiln_plan *plan, const struct kiln_args *args,
+                                   struct kiln_error *error);
+
+/* The ith of nth equal shares of kiln_run, on the calling thread: when every ith in [0, nth) has run,
+ * in any order, on any threads, dst is whole. scratch as for kiln_kernel, or NULL for a per-thread
+ * arena. INVALID: as kiln_run, and nth == 0 or ith >= nth. */
+KILN_API enum kiln_status kiln_run_part(const struct kiln_plan *plan, const struct kiln_args *args, void *scratch,
+                                        size_t ith, size_t nth, struct kiln_error *error);
+
+/* The oracle: the naive nest with f64 sums, for every convolution that kiln_conv_check accepts, slow.
+ * args as for kiln_run, except that args->weights is not read: weights[oc][icg][kd][kh][kw] is passed
+ * raw. INVALID as kiln_run. UNSUPPORTED: types other than f32. */
+KILN_API enum kiln_status kiln_interpret(const struct kiln_conv *conv, const void *weights,
+                                         const struct kiln_args *args, struct kiln_error *error);
+
+/* One element of what kiln_interpret computes: at = {n, oc, od, oh, ow}; args->dst is not read, and for
+ * +add args->add is read at the same element. INVALID: also coordinates out of range. */
+KILN_API enum kiln_status kiln_interpret_at(const struct kiln_conv *conv, const void *weights,
+                                            const struct kiln_args *args, const int64_t at[5], float *value,
+                                            struct kiln_error *error);
+
+/* The same element, told term by term: for each input channel a line per tap with the index and value
+ * read, the weight and the product, and a subtotal; then the post-ops; last line "= VALUE". */
+KILN_API enum kiln_status kiln_explain_at(const struct kiln_conv *conv, const void *weights,
+                                          const struct kiln_args *args, const int64_t at[5], kiln_sink *sink,
+                                          void *user, struct kiln_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

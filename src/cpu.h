@@ -1,0 +1,45 @@
+/* cpu: one machine as data. ISA level, lanes, registers, caches, feature string; knows nothing of
+ * convolutions. Features come from CPUID or HWCAP, never from a CPU's name. */
+#ifndef KILN_SRC_CPU_H
+#define KILN_SRC_CPU_H
+
+#include "kiln.h"
+
+enum arch { ARCH_X86_64, ARCH_AARCH64 };
+
+/* ISA levels, each including those above it of the same architecture. */
+enum isa { ISA_SSE2, ISA_AVX2, ISA_AVX512, ISA_VNNI, ISA_AVX512_BF16, ISA_AMX, ISA_NEON };
+
+struct cpu {
+    enum arch arch;
+    enum isa isa;
+    int lanes;          /* f32 in the widest vector */
+    int registers;      /* vector registers */
+    bool fma;           /* fused multiply-add hardware */
+    bool masks;         /* masked loads and stores of f32 that do not fault on masked lanes */
+    int fma_per_cycle;  /* widest-vector FMAs that can start in one cycle, as the planner believes */
+    int load_per_cycle; /* widest-vector loads, likewise */
+    int64_t l1d, l2, l3; /* bytes of one core's data caches; l3 shared */
+    char tune[32];      /* LLVM tuning CPU, derived from the features */
+    char features[512]; /* LLVM feature string, explicit and complete: "+avx2,+fma,..." */
+};
+
+/* This machine, at its highest level. */
+void cpu_host(struct cpu *cpu);
+
+/* A machine of arch "x86_64" or "aarch64" at the level named, or at its highest if isa is NULL, with
+ * typical caches: what --target compiles for. INVALID: an unknown name, or one of another arch. */
+enum kiln_status cpu_target(struct cpu *cpu, const char *arch, const char *isa, struct kiln_error *error);
+
+/* Lowers cpu to the level named, which may be NULL: no change. INVALID: an unknown name, the text
+ * lists them. UNSUPPORTED: a level that cpu does not have. */
+enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, struct kiln_error *error);
+
+/* One line of text and back: "x86_64 avx512 l1d=32768 l2=... l3=... tune=znver4 features=+sse2,...";
+ * part of a kernel's key. Returns the length, as snprintf. */
+size_t cpu_print(const struct cpu *cpu, char *text, size_t room);
+enum kiln_status cpu_parse(struct cpu *cpu, const char *text, struct kiln_error *error);
+
+const char *isa_name(enum isa isa);
+
+#endif

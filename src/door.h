@@ -1,0 +1,41 @@
+/* door: the one door to LLVM. The generator is a module with one exported, versioned table of
+ * functions that take text and give text or bytes; it is opened on the first miss, privately, and
+ * never closed, or linked in (-DKILN_STATIC_GENERATOR=ON). A schedule is opaque text here. */
+#ifndef KILN_SRC_DOOR_H
+#define KILN_SRC_DOOR_H
+
+#include "kiln.h"
+
+enum { GENERATOR_VERSION = 1 };
+
+/* What is to be generated, all as text. */
+struct request {
+    const char *conv;     /* canonical conv text */
+    const char *machine;  /* cpu_print */
+    const char *schedule; /* explicit, or NULL: the planner chooses */
+    size_t scratch_limit; /* bytes; 0: none */
+    int code_budget;      /* FMAs */
+};
+
+struct generator {
+    uint32_t version; /* GENERATOR_VERSION */
+    const char *llvm; /* "19.1.7", for keys and reports */
+    /* The plan line that would be compiled. */
+    enum kiln_status (*plan)(const struct request *, kiln_sink *, void *, struct kiln_error *);
+    /* A line for each candidate, the chosen one first: its schedule and estimate, or why not. */
+    enum kiln_status (*candidates)(const struct request *, kiln_sink *, void *, struct kiln_error *);
+    enum kiln_status (*explain)(const struct request *, kiln_sink *, void *, struct kiln_error *);
+    /* The whole image, in one call of the sink. */
+    enum kiln_status (*compile)(const struct request *, kiln_sink *, void *, struct kiln_error *);
+    enum kiln_status (*dump)(const struct request *, enum kiln_dump, kiln_sink *, void *, struct kiln_error *);
+};
+
+/* The module's one exported symbol. */
+typedef const struct generator *generator_entry(void);
+#define GENERATOR_SYMBOL "kiln_generator"
+
+/* The table, from the module at `path`, or if that is NULL from KILN_GENERATOR (ignored in privileged
+ * processes), or from beside this library. SYSTEM: what was looked for and where, and what to install. */
+enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error);
+
+#endif
