@@ -1,0 +1,104 @@
+/* door: finds and opens the code-generation module. Nothing else in the core knows that LLVM exists. */
+#include "door.h"
+
+#include "status.h"
+
+#ifdef KILN_STATIC_GENERATOR
+
+generator_entry kiln_generator;
+
+enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error)
+{
+    (void)path, (void)error;
+    *generator = kiln_generator();
+    return KILN_STATUS_OK;
+}
+
+#else
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MODULE "libkiln-generator.so"
+
+/* Where the module may lie, seen from the folder of this library, or of the program that holds it: a
+ * build folder, a distribution's private folder, and the prefix of a program in bin/. */
+static const char *const places[] = {MODULE, "kiln/" MODULE, "../lib/kiln/" MODULE, "../lib/" MODULE};
+enum { PLACES = sizeof places / sizeof *places };
+
+/* The folder of the file that holds this code, with its '/'; false if the system does not tell. The
+ * program itself has no name in the list of loaded objects. Asked for by the address of a table, since
+ * ISO C does not let a function's be cast. */
+static bool own_folder(char folder[PATH_MAX])
+{
+    Dl_info info;
+    struct link_map *map = NULL;
+    if (!dladdr1((const void *)places, &info, (void **)&map, RTLD_DL_LINKMAP) || !map) return false;
+    if (!realpath(map->l_name[0] ? map->l_name : "/proc/self/exe", folder)) return false;
+    char *slash = strrchr(folder, '/');
+    if (!slash) return false;
+    slash[1] = '\0';
+    return true;
+}
+
+/* The first place where a file is; false if there is none, with the first place in path for the error. */
+static bool module_find(char path[PATH_MAX])
+{
+    char folder[PATH_MAX], at[PATH_MAX];
+    snprintf(path, PATH_MAX, "%s", MODULE);
+    if (!own_folder(folder)) return false;
+    for (int i = 0; i < PLACES; i++) {
+        if ((size_t)snprintf(at, sizeof at, "%s%s", folder, places[i]) >= sizeof at) continue;
+        if (i == 0 || !access(at, R_OK)) memcpy(path, at, sizeof at);
+        if (!access(at, R_OK)) return true;
+    }
+    return false;
+}
+
+/* The table inside an opened module, if it is one and of our version. */
+static enum kiln_status module_enter(void *module, const char *path, const struct generator **generator,
+                                     struct kiln_error *error)
+{
+    generator_entry *entry = NULL;
+    void *symbol = dlsym(module, GENERATOR_SYMBOL);
+    if (!symbol)
+        return fail(error, KILN_STATUS_SYSTEM, "%.256s is not a code-generation module: it lacks %s", path,
+                    GENERATOR_SYMBOL);
+    memcpy(&entry, &symbol, sizeof symbol);
+    const struct generator *table = entry();
+    if (table->version != GENERATOR_VERSION)
+        return fail(error, KILN_STATUS_SYSTEM, "%.256s is of version %u: this library needs %d", path,
+                    (unsigned)table->version, GENERATOR_VERSION);
+    *generator = table;
+    return KILN_STATUS_OK;
+}
+
+enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error)
+{
+    char found[PATH_MAX];
+    if (!path) path = secure_getenv("KILN_GENERATOR");
+    if (!path && !module_find(found))
+        return fail(
+            error, KILN_STATUS_SYSTEM,
+            "the code-generation module is not at %.256s nor in lib/kiln: set KILN_GENERATOR to its path",
+            found);
+    if (!path) path = found;
+    /* Never closed: LLVM leaves threads' data behind, and kernels being compiled must not lose their code. */
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!module) {
+        const char *reason = dlerror();
+        return fail(
+            error, KILN_STATUS_SYSTEM,
+            "the code-generation module %.160s cannot be opened: %.200s; it needs LLVM 19: install the "
+            "package libllvm19, or set KILN_GENERATOR to another module",
+            path, reason ? reason : "no reason given");
+    }
+    return module_enter(module, path, generator, error);
+}
+
+#endif
