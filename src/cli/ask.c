@@ -1,0 +1,209 @@
+/* Owns the parsing of arguments and the writing of help, both from a command's table of flags. */
+#include "ask.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Flags of one command at most, --help included. */
+enum { FLAGS_MAX = 40 };
+/* What getopt returns for flag i: above every character. */
+enum { FLAG_BASE = UCHAR_MAX + 1 };
+
+int complain(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    fputs("kiln: ", stderr);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+    return EXIT_USAGE;
+}
+
+void sink_file(void *user, const char *bytes, size_t count) { fwrite(bytes, 1, count, user); }
+
+/* ---- what flags store ---- */
+
+static void *field(void *into, const struct flag *flag) { return (char *)into + flag->offset; }
+
+bool flag_text(void *into, const struct flag *flag, const char *value)
+{
+    *(const char **)field(into, flag) = value;
+    return true;
+}
+
+bool flag_number(void *into, const struct flag *flag, const char *value)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    if (end == value || *end || errno || number < flag->low || number > flag->high)
+        return complain("--%s is '%s'; it must be a number from %lld to %lld", flag->name, value,
+                        (long long)flag->low, (long long)flag->high),
+               false;
+    *(int *)field(into, flag) = (int)number;
+    return true;
+}
+
+bool flag_choice(void *into, const struct flag *flag, const char *value)
+{
+    (void)value;
+    int *chosen = field(into, flag);
+    if (*chosen && *chosen != flag->low)
+        return complain("--%s excludes the other one given; ask for one thing at a time", flag->name), false;
+    *chosen = (int)flag->low;
+    return true;
+}
+
+bool flag_true(void *into, const struct flag *flag, const char *value)
+{
+    (void)value;
+    *(bool *)field(into, flag) = true;
+    return true;
+}
+
+bool flag_file(void *into, const struct flag *flag, const char *value)
+{
+    return lines_read(field(into, flag), value);
+}
+
+/* ---- help ---- */
+
+static void print_option(const struct flag *flag)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s%s", strlen(flag->name) == 1 ? "-" : "--", flag->name,
+             flag->value ? " " : "", flag->value ? flag->value : "");
+    printf("  %-18s  ", name);
+    for (const char *line = flag->help; line;) {
+        size_t length = strcspn(line, "\n");
+        printf("%.*s\n", (int)length, line);
+        line = line[length] ? line + length + 1 : NULL;
+        if (line) printf("%22s", "");
+    }
+}
+
+static int help(const struct page *page)
+{
+    printf("NAME\n  kiln %s - %s\n\nUSAGE\n  kiln %s %s\n\n%s\nOPTIONS\n", page->name, page->brief,
+           page->name, page->usage, page->about);
+    for (size_t i = 0; i < page->count; i++) print_option(&page->flags[i]);
+    static const struct flag self = {"help", NULL, "print this"};
+    print_option(&self);
+    puts("\nEXIT STATUS\n  0  success\n  1  a check failed\n  2  bad usage or bad input");
+    return EXIT_GOOD;
+}
+
+/* ---- arguments ---- */
+
+/* The words of the CONV being read, joined by blanks. */
+struct joined {
+    char text[4 * KILN_TEXT_MAX];
+    size_t length;
+};
+
+static bool joined_finish(struct joined *j, struct lines *lines)
+{
+    bool good = j->length == 0 || lines_add(lines, j->text, NULL);
+    j->length = 0;
+    return good;
+}
+
+/* A word opens a CONV of its own, unless the one being read began with the single word "conv". */
+static bool joined_add(struct joined *j, const char *word, struct lines *lines)
+{
+    bool starts = strcmp(word, "conv") == 0 || strncmp(word, "conv ", 5) == 0;
+    bool open = j->length > 0 && strncmp(j->text, "conv", 4) == 0;
+    if ((starts || !open) && !joined_finish(j, lines)) return false;
+    size_t room = sizeof j->text - j->length;
+    int put = snprintf(j->text + j->length, room, "%s%s", j->length ? " " : "", word);
+    if ((size_t)put >= room) return complain("the convolution '%.60s...' is too long", j->text), false;
+    j->length += (size_t)put;
+    bool whole = j->length > 4 && strchr(word, ' ');
+    return whole ? joined_finish(j, lines) : true;
+}
+
+static void getopt_table(const struct page *page, struct option *options, char *letters)
+{
+    *letters++ = '-'; /* words are handed out in their place among the options */
+    for (size_t i = 0; i < page->count; i++) {
+        const struct flag *flag = &page->flags[i];
+        options[i] = (struct option){flag->name, flag->value ? required_argument : no_argument, NULL,
+                                     FLAG_BASE + (int)i};
+        if (strlen(flag->name) > 1) continue;
+        *letters++ = flag->name[0];
+        if (flag->value) *letters++ = ':';
+    }
+    options[page->count] = (struct option){"help", no_argument, NULL, 'h'};
+    *letters = '\0';
+}
+
+static const struct flag *flag_of(const struct page *page, int code)
+{
+    if (code >= FLAG_BASE) return &page->flags[code - FLAG_BASE];
+    for (size_t i = 0; i < page->count; i++)
+        if (page->flags[i].name[0] == code && page->flags[i].name[1] == '\0') return &page->flags[i];
+    return NULL;
+}
+
+static bool take(const struct page *page, int code, struct joined *joined, struct common *into)
+{
+    if (code == 1) return joined_add(joined, optarg, &into->convs);
+    const struct flag *flag = flag_of(page, code);
+    if (!flag) return fprintf(stderr, "`kiln %s --help` lists the options\n", page->name), false;
+    return joined_finish(joined, &into->convs) && flag->set(into, flag, optarg);
+}
+
+static bool arguments(const struct page *page, int argc, char **argv, struct common *into, bool *helped)
+{
+    struct option options[FLAGS_MAX] = {0};
+    char letters[2 * FLAGS_MAX];
+    struct joined joined = {.length = 0};
+    getopt_table(page, options, letters);
+    int code;
+    while ((code = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+        *helped = code == 'h';
+        if (*helped) return help(page), true;
+        if (!take(page, code, &joined, into)) return false;
+    }
+    for (; optind < argc; optind++)
+        if (!joined_add(&joined, argv[optind], &into->convs)) return false;
+    return joined_finish(&joined, &into->convs);
+}
+
+int ask(const struct page *page, int argc, char **argv, struct common *into)
+{
+    bool helped = false;
+    if (!arguments(page, argc, argv, into, &helped)) return lines_free(&into->convs), EXIT_USAGE;
+    if (helped) return lines_free(&into->convs), EXIT_GOOD;
+    int count = (int)into->convs.count;
+    if (count <= page->most) return ASK_GO_ON;
+    lines_free(&into->convs);
+    return complain("%s takes %s, not %d; quote each as one argument", page->name,
+                    page->most ? "one convolution" : "no convolution", count);
+}
+
+/* ---- what the library is told ---- */
+
+void ask_config(const struct common *common, struct kiln_config *config)
+{
+    *config = (struct kiln_config){.size = sizeof *config, .threads = common->threads};
+}
+
+void ask_options(const struct common *common, const struct line *line, struct kiln_options *options)
+{
+    *options = (struct kiln_options){.size = sizeof *options,
+                                     .isa = common->isa ? common->isa
+                                            : line      ? line->machine
+                                                        : NULL,
+                                     .target = common->target,
+                                     .schedule = common->schedule ? common->schedule
+                                                 : line           ? line->schedule
+                                                                  : NULL,
+                                     .code_budget = common->budget};
+}

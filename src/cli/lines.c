@@ -1,0 +1,98 @@
+/* Owns the convolutions of a command: reading, splitting at '|', parsing. All are read before any is
+ * worked on, so that a mistake in the last line costs no waiting. */
+#include "lines.h"
+
+#include "ask.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Cuts a comment and the blanks on both sides, in place. */
+static char *trimmed(char *text)
+{
+    text[strcspn(text, "#\r\n")] = '\0';
+    while (isspace((unsigned char)*text)) text++;
+    size_t length = strlen(text);
+    while (length > 0 && isspace((unsigned char)text[length - 1])) text[--length] = '\0';
+    return text;
+}
+
+/* The part of text behind its index-th '|' up to the next, in memory of its own; NULL: there is none. */
+static char *part(const char *text, int index)
+{
+    for (int i = 0; i < index; i++) {
+        text = strchr(text, '|');
+        if (!text) return NULL;
+        text++;
+    }
+    char *copy = strndup(text, strcspn(text, "|"));
+    if (!copy) return NULL;
+    char *inner = trimmed(copy);
+    memmove(copy, inner, strlen(inner) + 1);
+    return copy;
+}
+
+static bool grow(struct lines *lines)
+{
+    if (lines->count < lines->room) return true;
+    size_t room = lines->room ? 2 * lines->room : 16;
+    struct line *at = realloc(lines->at, room * sizeof *at);
+    if (!at) return false;
+    lines->at = at;
+    lines->room = room;
+    return true;
+}
+
+bool lines_add(struct lines *lines, const char *text, const char *where)
+{
+    struct line line = {0};
+    struct kiln_error error;
+    if (kiln_conv_parse(&line.conv, text, &error) != KILN_STATUS_OK)
+        return complain("%s%s%s", where ? where : "", where ? ": " : "", error.text), false;
+    line.text = strdup(text);
+    line.schedule = part(text, 1);
+    line.machine = part(text, 2);
+    if (!line.text || !grow(lines)) return complain("no memory for the list of convolutions"), false;
+    lines->at[lines->count++] = line;
+    return true;
+}
+
+static bool file_read(struct lines *lines, FILE *file, const char *path)
+{
+    char *text = NULL;
+    size_t room = 0;
+    bool good = true;
+    for (int number = 1; good && getline(&text, &room, file) >= 0; number++) {
+        char where[256];
+        snprintf(where, sizeof where, "%s:%d", path, number);
+        char *inner = trimmed(text);
+        if (*inner) good = lines_add(lines, inner, where);
+    }
+    free(text);
+    if (good && ferror(file)) return complain("cannot read %s: %s", path, strerror(errno)), false;
+    return good;
+}
+
+bool lines_read(struct lines *lines, const char *path)
+{
+    bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "r");
+    if (!file) return complain("cannot open %s: %s", path, strerror(errno)), false;
+    bool good = file_read(lines, file, standard ? "standard input" : path);
+    if (!standard) fclose(file);
+    return good;
+}
+
+void lines_free(struct lines *lines)
+{
+    for (size_t i = 0; i < lines->count; i++) {
+        free(lines->at[i].text);
+        free(lines->at[i].schedule);
+        free(lines->at[i].machine);
+    }
+    free(lines->at);
+    *lines = (struct lines){0};
+}
