@@ -3,13 +3,13 @@
 #include "cpu.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "probe.h"
 #include "status.h"
+#include "text.h"
 
 /* One feature: LLVM's name, the level whose code may use it, whether that level needs it, and where
  * the machine announces it. Needed ones make a level available; the others are passed to LLVM if there,
@@ -107,13 +107,13 @@ static const enum arch host_arch = ARCH_AARCH64;
 
 /* Caches that a machine of unknown make is taken to have, and what is believed of one that tells:
  * hypervisors are known to answer with zeros and with the whole host's level 3. */
+enum { L1D_MOST = 1 << 20, L2_MOST = 64 << 20, L3_MOST = 1 << 30 };
 static const struct cache_range {
-    const char *name;
     int64_t typical, least, most;
 } cache_ranges[] = {
-    {"l1d", 32 << 10, 8 << 10, 1 << 20},
-    {"l2", 1 << 20, 64 << 10, 64 << 20},
-    {"l3", 16 << 20, 64 << 10, 1 << 30},
+    {32 << 10, 8 << 10, L1D_MOST},
+    {1 << 20, 64 << 10, L2_MOST},
+    {16 << 20, 64 << 10, L3_MOST},
 };
 
 const char *isa_name(enum isa isa) { return levels[isa].name; }
@@ -318,80 +318,99 @@ enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, struct kiln_error *er
 
 /* ---- the text form ---- */
 
+/* A field "key=value" behind the architecture and the level. A number if `most` is not 0, which bounds
+ * it; else a word of up to `bytes` with its terminator. */
+static const struct field {
+    const char *key;
+    size_t offset, bytes;
+    int64_t most;
+} fields[] = {
+#define FIELD(name, most) {#name, offsetof(struct cpu, name), sizeof((struct cpu *)0)->name, most}
+    FIELD(fma_per_cycle, 16), /* more than any core starts */
+    FIELD(load_per_cycle, 16), FIELD(l1d, L1D_MOST), FIELD(l2, L2_MOST),
+    FIELD(l3, L3_MOST),        FIELD(tune, 0),       FIELD(features, 0),
+#undef FIELD
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static int64_t field_number(const struct cpu *cpu, const struct field *f)
+{
+    const void *at = (const char *)cpu + f->offset;
+    return f->bytes == sizeof(int64_t) ? *(const int64_t *)at : *(const int *)at;
+}
+
 size_t cpu_print(const struct cpu *cpu, char *text, size_t room)
 {
-    int n = snprintf(text, room,
-                     "%s %s fma_per_cycle=%d load_per_cycle=%d l1d=%lld l2=%lld l3=%lld tune=%s features=%s",
-                     arch_names[cpu->arch], isa_name(cpu->isa), cpu->fma_per_cycle, cpu->load_per_cycle,
-                     (long long)cpu->l1d, (long long)cpu->l2, (long long)cpu->l3, cpu->tune, cpu->features);
-    return (size_t)n;
+    struct text t = text_into(text, room);
+    text_put(&t, "%s %s", arch_names[cpu->arch], isa_name(cpu->isa));
+    for (const struct field *f = fields; f < fields + FIELDS; f++) {
+        if (f->most)
+            text_put(&t, " %s=%" PRId64, f->key, field_number(cpu, f));
+        else
+            text_put(&t, " %s=%s", f->key, (const char *)cpu + f->offset);
+    }
+    return t.length;
 }
 
-/* What is read of "key=value" words: numbers within bounds. The two texts come after them. */
-static bool number_read(const char **at, const char *key, int64_t most, int64_t *value)
+/* Writes the value into the field; false: it is not one. */
+static bool field_read(struct cpu *cpu, const struct field *f, struct word value)
 {
-    size_t length = strlen(key);
-    if (strncmp(*at, key, length) || (*at)[length] != '=') return false;
-    const char *digits = *at + length + 1;
-    char *end;
-    if (*digits < '0' || *digits > '9') return false;
-    errno = 0;
-    long long v = strtoll(digits, &end, 10);
-    if (errno || v < 1 || v > most || *end != ' ') return false;
-    *value = v;
-    *at = end + 1;
+    void *at = (char *)cpu + f->offset;
+    int64_t v = 0;
+    bool fits = f->most ? word_number(value, &v) == NUMBER_OK && v >= 1 && v <= f->most
+                        : value.length >= 1 && value.length < f->bytes;
+    if (!fits) return false;
+    if (!f->most)
+        snprintf(at, f->bytes, "%.*s", (int)value.length, value.at);
+    else if (f->bytes == sizeof(int64_t))
+        *(int64_t *)at = v;
+    else
+        *(int *)at = (int)v;
     return true;
 }
 
-/* The next word up to a blank or the end, without its blank; false if it is empty or does not fit. */
-static bool word_read(const char **at, const char *key, char *word, size_t room)
+static enum kiln_status word_into(struct cpu *cpu, struct word w, struct kiln_error *error)
 {
-    size_t skip = strlen(key);
-    if (strncmp(*at, key, skip)) return false;
-    size_t length = strcspn(*at + skip, " ");
-    if (length == 0 || length >= room) return false;
-    memcpy(word, *at + skip, length);
-    word[length] = '\0';
-    *at += skip + length;
-    if (**at == ' ') ++*at;
-    return true;
+    struct word key = {0}, value = {0};
+    bool pair = word_pair(w, &key, &value);
+    for (const struct field *f = fields; pair && f < fields + FIELDS; f++)
+        if (word_is(key, f->key) && field_read(cpu, f, value)) return KILN_STATUS_OK;
+    return fail(error, KILN_STATUS_INVALID, "machine has \"%.*s\": not a field with a value within bounds",
+                WORD(w));
 }
 
-/* Everything behind the architecture and the level, which cpu_target has filled in already. */
-static bool fields_read(struct cpu *cpu, const char *at)
+/* Only known features, all that the level needs and none above it: code would be generated for them. */
+static enum kiln_status features_check(struct cpu *cpu, struct kiln_error *error)
 {
-    enum { PER_CYCLE_MOST = 16 }; /* more than any core starts; keeps the planner's arithmetic small */
-    int64_t fma = 0, load = 0;
     uint64_t set, needed = set_of(cpu->isa, true);
-    bool ok = number_read(&at, "fma_per_cycle", PER_CYCLE_MOST, &fma) &&
-              number_read(&at, "load_per_cycle", PER_CYCLE_MOST, &load) &&
-              number_read(&at, "l1d", cache_ranges[0].most, &cpu->l1d) &&
-              number_read(&at, "l2", cache_ranges[1].most, &cpu->l2) &&
-              number_read(&at, "l3", cache_ranges[2].most, &cpu->l3) &&
-              word_read(&at, "tune=", cpu->tune, sizeof cpu->tune) &&
-              word_read(&at, "features=", cpu->features, sizeof cpu->features) && !*at &&
-              set_parse(&set, cpu->features) && (set & needed) == needed && !(set & ~set_of(cpu->isa, false));
-    if (ok) set_print(set, cpu->features, sizeof cpu->features);
-    cpu->fma_per_cycle = (int)fma;
-    cpu->load_per_cycle = (int)load;
-    return ok;
+    if (!set_parse(&set, cpu->features) || (set & needed) != needed || (set & ~set_of(cpu->isa, false)))
+        return fail(error, KILN_STATUS_INVALID,
+                    "features are \"%.200s\": must be known ones of level %s, with all that it needs",
+                    cpu->features, isa_name(cpu->isa));
+    set_print(set, cpu->features, sizeof cpu->features);
+    return KILN_STATUS_OK;
+}
+
+static void word_copy(struct word w, char text[32])
+{
+    snprintf(text, 32, "%.*s", (int)(w.length < 31 ? w.length : 31), w.length ? w.at : "");
 }
 
 enum kiln_status cpu_parse(struct cpu *cpu, const char *text, struct kiln_error *error)
 {
-    char arch[16], isa[16];
+    struct words words = words_of(text);
+    struct word w[2] = {0};
+    char arch[32], isa[32];
     struct cpu made;
-    const char *at = text;
-    if (!word_read(&at, "", arch, sizeof arch) || !word_read(&at, "", isa, sizeof isa))
-        return fail(error, KILN_STATUS_INVALID, "machine is \"%.64s\": must begin with arch and isa", text);
+    for (int i = 0; i < 2; i++)
+        if (!words_next(&words, &w[i]))
+            return fail(error, KILN_STATUS_INVALID,
+                        "machine is \"%.64s\": must be \"arch isa key=value ...\"", text);
+    word_copy(w[0], arch);
+    word_copy(w[1], isa);
     enum kiln_status status = cpu_target(&made, arch, isa, error);
-    if (status) return status;
-    if (!fields_read(&made, at))
-        return fail(
-            error, KILN_STATUS_INVALID,
-            "machine is \"%.200s\": must be \"arch isa fma_per_cycle= load_per_cycle= l1d= l2= l3= tune= "
-            "features=\" with known features and all that the level needs",
-            text);
-    *cpu = made;
-    return KILN_STATUS_OK;
+    while (!status && words_next(&words, &w[0])) status = word_into(&made, w[0], error);
+    if (!status) status = features_check(&made, error);
+    if (!status) *cpu = made;
+    return status;
 }
