@@ -15,7 +15,8 @@ struct data {
     float *weights;        /* raw, w[oc][icg][kd][kh][kw] */
     float *dst;            /* the same as args.dst, filled with NaN */
     size_t src_count, weights_count, dst_count;
-    float *owned[8];
+    float *owned[8]; /* all of them, in order */
+    int tensors;
 };
 
 /* Allocates and fills. False: no memory, or types other than f32, said on standard error. */

@@ -1,0 +1,172 @@
+/* Owns the data that check and bench run on: tensors of a conv's sizes, and what they are filled with,
+ * the same on every run and machine. May assume a checked conv. */
+#include "fill.h"
+
+#include "ask.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DATA_ALIGN = 64 };
+
+/* f32 counts exactly up to this. */
+static const double EXACT_MAX = 1 << 24;
+
+/* ---- sizes ---- */
+
+int64_t conv_products(const struct kiln_conv *c) { return c->ic / c->g * c->kd * c->kh * c->kw; }
+
+size_t conv_outputs(const struct kiln_conv *c)
+{
+    int64_t out[3] = {0};
+    kiln_conv_output(c, out, NULL);
+    return (size_t)(c->n * c->oc * out[0] * out[1] * out[2]);
+}
+
+double conv_work(const struct kiln_conv *c)
+{
+    return 2.0 * (double)conv_outputs(c) * (double)conv_products(c);
+}
+
+/* ---- numbers ---- */
+
+uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+/* In (0, 1], so that its logarithm is finite. */
+static double uniform(uint64_t *state) { return (double)((random_next(state) >> 11) + 1) * 0x1p-53; }
+
+/* Box and Muller: two uniform numbers make two normal ones. */
+void fill_normal(float *x, size_t count, uint64_t seed)
+{
+    for (size_t i = 0; i < count; i += 2) {
+        double radius = sqrt(-2 * log(uniform(&seed))), angle = 2 * M_PI * uniform(&seed);
+        x[i] = (float)(radius * cos(angle));
+        if (i + 1 < count) x[i + 1] = (float)(radius * sin(angle));
+    }
+}
+
+void fill_integers(float *x, size_t count, int limit, uint64_t seed)
+{
+    uint64_t values = 2 * (uint64_t)limit + 1;
+    for (size_t i = 0; i < count; i++) x[i] = (float)((int)(random_next(&seed) % values) - limit);
+}
+
+/* ---- what can be exact ---- */
+
+/* The most that one post-op on integers makes of a sum within `most`, given operands within 2. */
+static double post_most(const struct kiln_post *post, double most)
+{
+    switch (post->kind) {
+    case KILN_POST_BIAS:
+    case KILN_POST_ADD: return most + 2;
+    case KILN_POST_SCALE:
+    case KILN_POST_PRELU: return most * 2;
+    case KILN_POST_LEAKY: return most * fmax(1, fabsf(post->a));
+    case KILN_POST_CLIP: return fmax(most, fmax(fabsf(post->a), fabsf(post->b)));
+    default: return most;
+    }
+}
+
+/* The largest value on the way to an output if src and weights stay within `limit`. */
+static double conv_most(const struct kiln_conv *c, int limit)
+{
+    double most = (double)limit * limit * (double)conv_products(c);
+    for (int i = 0; i < c->post_count; i++) most = post_most(&c->post[i], most);
+    return most;
+}
+
+/* Whether a post-op makes integers of integers, or, as the last one, rounds at most once. */
+static bool post_exact(const struct kiln_post *post, bool last)
+{
+    switch (post->kind) {
+    case KILN_POST_BIAS:
+    case KILN_POST_SCALE:
+    case KILN_POST_ADD:
+    case KILN_POST_RELU:
+    case KILN_POST_PRELU: return true;
+    case KILN_POST_LEAKY:
+    case KILN_POST_CLIP: return last || (truncf(post->a) == post->a && truncf(post->b) == post->b);
+    default: return false;
+    }
+}
+
+bool fill_exact(const struct kiln_conv *c)
+{
+    for (int i = 0; i < c->post_count; i++)
+        if (!post_exact(&c->post[i], i == c->post_count - 1)) return false;
+    return conv_most(c, 1) <= EXACT_MAX;
+}
+
+/* Values up to 8 tell every tap apart well enough; longer sums need smaller ones. */
+static int integer_limit(const struct kiln_conv *c)
+{
+    int limit = 8;
+    while (limit > 1 && conv_most(c, limit) > EXACT_MAX) limit--;
+    return limit;
+}
+
+/* ---- tensors ---- */
+
+void *fill_memory(size_t bytes)
+{
+    size_t whole = (bytes + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
+    void *memory = aligned_alloc(DATA_ALIGN, whole ? whole : DATA_ALIGN);
+    if (memory) return memory;
+    exit(complain("no memory for %zu bytes of data", bytes));
+}
+
+static bool has(const struct kiln_conv *c, enum kiln_post_kind kind)
+{
+    for (int i = 0; i < c->post_count; i++)
+        if (c->post[i].kind == kind) return true;
+    return false;
+}
+
+static float *owned(struct data *data, size_t count)
+{
+    return data->owned[data->tensors++] = fill_memory(count * sizeof(float));
+}
+
+static float *tensor(struct data *data, enum fill fill, size_t count, int limit)
+{
+    float *x = owned(data, count);
+    uint64_t seed = (uint64_t)data->tensors << 32; /* another sequence for every tensor */
+    if (fill == FILL_INTEGERS)
+        fill_integers(x, count, limit, seed);
+    else
+        fill_normal(x, count, seed);
+    return x;
+}
+
+bool data_make(struct data *data, const struct kiln_conv *c, enum fill fill)
+{
+    if (c->src != KILN_TYPE_F32 || c->weights != KILN_TYPE_F32 || c->dst != KILN_TYPE_F32)
+        return complain("only f32 data can be made so far"), false;
+    size_t oc = (size_t)c->oc, taps = (size_t)conv_products(c);
+    int limit = integer_limit(c);
+    *data = (struct data){.src_count = (size_t)(c->n * c->ic * c->id * c->ih * c->iw),
+                          .weights_count = oc * taps,
+                          .dst_count = conv_outputs(c)};
+    data->args.src = tensor(data, fill, data->src_count, limit);
+    data->weights = tensor(data, fill, data->weights_count, limit);
+    if (has(c, KILN_POST_BIAS)) data->args.bias = tensor(data, fill, oc, 2);
+    if (has(c, KILN_POST_SCALE)) data->args.scale = tensor(data, fill, oc, 2);
+    if (has(c, KILN_POST_PRELU)) data->args.prelu = tensor(data, fill, oc, 2);
+    if (has(c, KILN_POST_ADD)) data->args.add = tensor(data, fill, data->dst_count, 2);
+    data->args.dst = data->dst = owned(data, data->dst_count);
+    for (size_t i = 0; i < data->dst_count; i++) data->dst[i] = NAN;
+    return true;
+}
+
+void data_free(struct data *data)
+{
+    for (int i = 0; i < data->tensors; i++) free(data->owned[i]);
+    *data = (struct data){0};
+}
