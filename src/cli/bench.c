@@ -1,0 +1,200 @@
+/* bench: the command. Reads what is asked, measures each conv in turn, reports. */
+#include "bench.h"
+#include "ask.h"
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Lines begin .. end of the whole list came from one file. */
+struct file {
+    const char *name;
+    size_t begin, end;
+};
+
+struct bench {
+    struct common common;
+    struct file *files;
+    size_t file_count;
+    const char *peers;
+    double seconds;
+    int layout; /* 1 + enum kiln_layout; 0: as each line says */
+    bool json;
+};
+
+/* ---- what is asked ---- */
+
+/* As flag_file, and remembers which lines came from where. */
+static bool flag_family(void *into, const struct flag *flag, const char *value)
+{
+    struct bench *b = into;
+    struct file *files = realloc(b->files, (b->file_count + 1) * sizeof *files);
+    if (!files) return complain("out of memory"), false;
+    b->files = files;
+    size_t begin = b->common.convs.count;
+    if (!flag_file(into, flag, value)) return false;
+    files[b->file_count++] = (struct file){value, begin, b->common.convs.count};
+    return true;
+}
+
+static bool flag_seconds(void *into, const struct flag *flag, const char *value)
+{
+    char *end;
+    double seconds = strtod(value, &end);
+    if (end == value || *end || !(seconds > 0 && seconds <= 3600))
+        return complain("--%s: '%s' is not a number of seconds above 0, at most 3600", flag->name, value),
+               false;
+    ((struct bench *)into)->seconds = seconds;
+    return true;
+}
+
+static bool flag_layout(void *into, const struct flag *flag, const char *value)
+{
+    static const char *const names[] = {[KILN_LAYOUT_NCHW] = "nchw", [KILN_LAYOUT_NHWC] = "nhwc"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(value, names[i])) return ((struct bench *)into)->layout = (int)i + 1, true;
+    return complain("--%s: '%s' is neither nchw nor nhwc", flag->name, value), false;
+}
+
+static const struct flag flags[] = {
+    {"f", "FILE",
+     "convolutions from FILE, one per line; '#' begins a comment; each FILE is summed up by itself",
+     flag_family, offsetof(struct common, convs)},
+    FLAG_THREADS,
+    {"peers", "LIST", "libraries to time beside, such as onednn", flag_text, offsetof(struct bench, peers)},
+    {"json", NULL, "a JSON object per conv and peer variant, and nothing else", flag_true,
+     offsetof(struct bench, json)},
+    {"layout", "NAME", "nchw or nhwc, whatever the lines say", flag_layout},
+    {"min-time", "S", "seconds of timing for each library and conv; default 0.1", flag_seconds},
+    FLAG_ISA,
+    FLAG_SCHEDULE,
+    FLAG_BUDGET,
+};
+
+static const struct page page = {
+    .name = "bench",
+    .brief = "time convolutions, alone or beside another library",
+    .usage = "[-f FILE] [CONV ...]",
+    .about =
+        "Times warm runs with packed weights, in turns with each peer in the same process, compares the\n"
+        "outputs in full, and prints a table. With one thread the process stays on one core; let nothing\n"
+        "else run. Exit status 1: an output differs from a peer's.\n"
+        "  kiln bench -f bench/shapes/resnet50.txt --peers onednn\n",
+    .flags = flags,
+    .count = sizeof flags / sizeof *flags,
+    .most = 100000,
+};
+
+/* ---- what is done ---- */
+
+static void pin_to_one_core(void)
+{
+    cpu_set_t one;
+    int core = sched_getcpu();
+    CPU_ZERO(&one);
+    if (core >= 0 && core < CPU_SETSIZE) CPU_SET(core, &one);
+    sched_setaffinity(0, sizeof one, &one); /* refused: timings are noisier, and still right */
+}
+
+static int threads_asked(const struct bench *b)
+{
+    const char *text = getenv("KILN_THREADS");
+    int threads = b->common.threads ? b->common.threads : text ? atoi(text) : 1;
+    return threads > 0 ? threads : 1;
+}
+
+static int setup_make(struct setup *setup, const struct bench *b)
+{
+    *setup = (struct setup){.threads = threads_asked(b), .seconds = b->seconds};
+    if (setup->threads == 1) pin_to_one_core();
+    ask_config(&b->common, &setup->config);
+    setup->config.threads = setup->threads;
+    setup->peak = peak_find(b->common.isa);
+    if (!peers_open(&setup->peers, b->peers, setup->threads)) return EXIT_USAGE;
+    struct kiln_error error;
+    if (setup_warm(setup, &error) != KILN_STATUS_OK) return complain("%s", error.text);
+    return EXIT_GOOD;
+}
+
+static void report(const struct bench *b, const struct result *result, int threads, bool *headed)
+{
+    if (b->json) {
+        report_json(result, threads);
+        return;
+    }
+    if (!*headed && result->status == KILN_STATUS_OK) {
+        report_head(result);
+        *headed = true;
+    }
+    report_row(result, threads);
+}
+
+/* Kiln itself failed, or disagrees with a peer. What it does not support is no failure. */
+static bool result_failed(const struct result *result)
+{
+    bool failed = result->status != KILN_STATUS_OK && result->status != KILN_STATUS_UNSUPPORTED;
+    for (int i = 0; i < result->timing_count; i++)
+        failed |= !*result->timings[i].error && !result->timings[i].agrees;
+    return failed;
+}
+
+static int measure_all(const struct bench *b, const struct setup *setup, struct result *results)
+{
+    int status = EXIT_GOOD;
+    bool headed = false;
+    for (size_t i = 0; i < b->common.convs.count; i++) {
+        struct line *line = &b->common.convs.at[i];
+        struct kiln_options options;
+        if (b->layout) line->conv.layout = (enum kiln_layout)(b->layout - 1);
+        ask_options(&b->common, line, &options);
+        conv_measure(setup, line, &options, &results[i]);
+        report(b, &results[i], setup->threads, &headed);
+        if (result_failed(&results[i])) status = EXIT_FAILED;
+    }
+    return status;
+}
+
+/* One family per file; lines that no file claims come from the command line. */
+static void summarize(const struct bench *b, const struct result *results)
+{
+    struct family *families = calloc(2 * b->file_count + 1, sizeof *families);
+    size_t count = 0, at = 0;
+    if (!families) return;
+    for (size_t i = 0; i <= b->file_count; i++) {
+        struct file end = {NULL, b->common.convs.count, b->common.convs.count};
+        const struct file *file = i < b->file_count ? &b->files[i] : &end;
+        if (file->begin > at)
+            families[count++] = (struct family){"command line", results + at, file->begin - at};
+        if (file->end > file->begin)
+            families[count++] = (struct family){file->name, results + file->begin, file->end - file->begin};
+        at = file->end;
+    }
+    report_summary(families, count);
+    free(families);
+}
+
+static int bench_run(const struct bench *b)
+{
+    struct setup setup;
+    if (!b->common.convs.count) return complain("bench: no convolution given; see kiln bench --help");
+    int status = setup_make(&setup, b);
+    if (status != EXIT_GOOD) return status;
+    struct result *results = calloc(b->common.convs.count, sizeof *results);
+    if (!results) return complain("out of memory");
+    status = measure_all(b, &setup, results);
+    if (!b->json) summarize(b, results);
+    free(results);
+    return status;
+}
+
+int cli_bench(int argc, char **argv);
+
+int cli_bench(int argc, char **argv)
+{
+    struct bench bench = {.seconds = 0.1};
+    int status = ask(&page, argc, argv, &bench.common);
+    if (status == ASK_GO_ON) status = bench_run(&bench);
+    lines_free(&bench.common.convs);
+    free(bench.files);
+    return status;
+}

@@ -1,0 +1,87 @@
+/* bench_time: contenders timed in turns. The clock of the machine drifts over seconds, so whoever is
+ * compared is timed in the same seconds, and only medians of the turns are compared. */
+#include "bench.h"
+#include "fill.h"
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    SAMPLES_MIN = 7,  /* a median of fewer is not one */
+    SAMPLES_MAX = 99, /* more do not steady it */
+    WARM_CALLS = 3,
+};
+static const double batch_below_us = 20; /* shorter calls are timed in batches */
+static const double batch_us = 200;      /* of about this length: 1e4 times the clock's resolution */
+
+static double now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+/* Microseconds that `calls` calls take, all together. */
+static double run_timed(const struct contender *c, size_t calls)
+{
+    double begin = now_us();
+    for (size_t i = 0; i < calls; i++) c->run(c->state);
+    return now_us() - begin;
+}
+
+/* Warms up, chooses the batch, and returns how long a batch takes. */
+static double calibrate(struct contender *c)
+{
+    run_timed(c, WARM_CALLS);
+    size_t calls = 1;
+    double us = run_timed(c, calls);
+    while (us < batch_below_us) {
+        calls *= 2;
+        us = run_timed(c, calls);
+    }
+    double call_us = us / (double)calls;
+    c->batch = call_us < batch_below_us ? (size_t)(batch_us / call_us) + 1 : 1;
+    return call_us * (double)c->batch;
+}
+
+static size_t samples_wanted(double seconds, double longest_us)
+{
+    double wanted = seconds * 1e6 / longest_us;
+    return wanted < SAMPLES_MIN ? SAMPLES_MIN : wanted > SAMPLES_MAX ? SAMPLES_MAX : (size_t)wanted;
+}
+
+void contenders_race(struct contender *contenders, size_t count, double seconds, unsigned pause_us)
+{
+    double longest = 0;
+    for (size_t i = 0; i < count; i++) {
+        double us = calibrate(&contenders[i]);
+        longest = us > longest ? us : longest;
+    }
+    size_t samples = samples_wanted(seconds, longest);
+    for (size_t i = 0; i < count; i++) contenders[i].samples = fill_memory(samples * sizeof(double));
+    for (size_t s = 0; s < samples; s++) {
+        for (struct contender *c = contenders; c < contenders + count; c++) {
+            if (pause_us) usleep(pause_us);
+            run_timed(c, 1); /* brings back the caches that the others used */
+            c->samples[s] = run_timed(c, c->batch) / (double)c->batch;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        contenders[i].us = quantile(contenders[i].samples, samples, 0.5);
+        free(contenders[i].samples);
+        contenders[i].samples = NULL;
+    }
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double quantile(double *values, size_t count, double p)
+{
+    if (!count) return 0;
+    qsort(values, count, sizeof *values, compare_doubles);
+    return values[(size_t)(p * (double)(count - 1) + 0.5)];
+}
