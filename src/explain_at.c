@@ -93,7 +93,7 @@ static double tell_tap(struct telling *t, int64_t ic, const int64_t k[3], float 
     int64_t tap[3];
     bool inside = interp_tap(t->conv, t->at, k, tap);
     float x = inside ? t->src[interp_src_offset(t->conv, t->n, ic, tap)] : 0;
-    double product = inside ? (double)x * weight : 0;
+    double product = inside ? (double)x * weight + 0.0 : 0; /* + 0.0 tells -0 as 0 */
     text_put(&t->text, "  tap ");
     put_position(t, k);
     text_put(&t->text, " reads ");

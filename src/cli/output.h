@@ -1,0 +1,21 @@
+/* output: a file that appears whole or not at all. It is written beside its final name and renamed
+ * when complete; what was there before stays until then. */
+#ifndef KILN_CLI_OUTPUT_H
+#define KILN_CLI_OUTPUT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct output {
+    FILE *file;
+    char *path;      /* where it will be */
+    char *temporary; /* where it is; NULL: written in place, since path is a device or a pipe */
+};
+
+/* False: said on standard error, as for output_close. */
+bool output_open(struct output *output, const char *path);
+
+/* Completes the file if all was written and `keep`, else removes it. False: it was to be kept, and is not. */
+bool output_close(struct output *output, bool keep);
+
+#endif
