@@ -10,9 +10,6 @@
 
 #include "status.h"
 
-/* Shares per thread: enough that a thread which starts late leaves some of its own to the others. */
-enum { POOL_SHARES_EACH = 4 };
-
 struct pool {
     int references; /* atomic */
     int threads;

@@ -5,7 +5,8 @@
 
 #include "kiln.h"
 
-enum { POOL_THREADS_MAX = 1024 };
+/* Shares per thread: enough that a thread which starts late leaves some of its own to the others. */
+enum { POOL_THREADS_MAX = 1024, POOL_SHARES_EACH = 4, POOL_SHARES_MAX = POOL_THREADS_MAX * POOL_SHARES_EACH };
 
 struct pool; /* reference-counted; used by every plan of a context */
 

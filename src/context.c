@@ -1,0 +1,187 @@
+/* context: makes struct kiln from a configuration and the environment, which gives what the
+ * configuration leaves open. */
+#include "context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "status.h"
+#include "text.h"
+
+enum {
+    CACHE_BYTES = 64 << 20,   /* some five thousand kernels */
+    STRUCT_BYTES_MOST = 4096, /* a caller's struct of more is one whose size was not set */
+};
+
+static const char *const debug_names[] = {
+    [DEBUG_PLAN] = "plan",
+    [DEBUG_CACHE] = "cache",
+    [DEBUG_IR] = "ir",
+    [DEBUG_ASM] = "asm",
+};
+enum { DEBUGS = sizeof debug_names / sizeof *debug_names };
+
+enum kiln_status struct_read(void *to, size_t room, const void *from, const char *name,
+                             struct kiln_error *error)
+{
+    size_t size;
+    memcpy(&size, from, sizeof size);
+    if (size < sizeof size || size > STRUCT_BYTES_MOST)
+        return fail(error, KILN_STATUS_INVALID, "size is %zu: must be sizeof(struct %s), %zu", size, name,
+                    room);
+    for (size_t i = room; i < size; i++)
+        if (((const char *)from)[i])
+            return fail(
+                error, KILN_STATUS_INVALID,
+                "size is %zu: a field of struct %s that this library does not know, at byte %zu, is not 0",
+                size, name, i);
+    memcpy(to, from, size < room ? size : room);
+    memcpy(to, &room, sizeof room);
+    return KILN_STATUS_OK;
+}
+
+/* ---- the log ---- */
+
+static void log_stderr(void *user, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "%s\n", line);
+}
+
+bool context_logs(const struct kiln *k, enum debug what) { return k->debug >> what & 1; }
+
+void context_log(const struct kiln *k, enum debug what, const char *text)
+{
+    char line[2 * KILN_TEXT_MAX]; /* longer lines are cut */
+    if (!context_logs(k, what)) return;
+    for (const char *at = text; *at;) {
+        size_t length = strcspn(at, "\n");
+        snprintf(line, sizeof line, "kiln: %s: %.*s", debug_names[what], (int)length, at);
+        k->log(k->log_user, line);
+        at += length + (at[length] == '\n');
+    }
+}
+
+static enum kiln_status debug_parse(unsigned *debug, const char *text, struct kiln_error *error)
+{
+    *debug = 0;
+    for (const char *at = text; *at;) {
+        size_t length = strcspn(at, ",");
+        int i = 0;
+        while (i < DEBUGS && (strlen(debug_names[i]) != length || memcmp(debug_names[i], at, length) != 0))
+            i++;
+        if (i == DEBUGS)
+            return fail(error, KILN_STATUS_INVALID, "debug is \"%.64s\": must be some of plan,cache,ir,asm",
+                        text);
+        *debug |= 1u << i;
+        at += length + (at[length] == ',');
+    }
+    return KILN_STATUS_OK;
+}
+
+/* ---- the configuration ---- */
+
+/* The caller's text, else the environment's; an empty variable is one not set. */
+static const char *text_or(const char *text, const char *variable)
+{
+    if (text) return text;
+    const char *value = getenv(variable);
+    return value && *value ? value : NULL;
+}
+
+static enum kiln_status threads_read(int *threads, const struct kiln_config *config, struct kiln_error *error)
+{
+    const char *text = getenv("KILN_THREADS");
+    int64_t v = config->threads;
+    if (v == 0 && text && *text) {
+        if (word_number((struct word){text, strlen(text)}, &v) != NUMBER_OK || v < 1 || v > POOL_THREADS_MAX)
+            return fail(error, KILN_STATUS_INVALID, "KILN_THREADS is \"%.32s\": must be 1 to %d", text,
+                        POOL_THREADS_MAX);
+    }
+    if (v < 0 || v > POOL_THREADS_MAX)
+        return fail(error, KILN_STATUS_INVALID, "threads is %lld: must be 0 to %d", (long long)v,
+                    POOL_THREADS_MAX);
+    *threads = v ? (int)v : 1;
+    return KILN_STATUS_OK;
+}
+
+/* Fills k; what it has made on failure, kiln_destroy frees. */
+static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *config,
+                                     struct kiln_error *error)
+{
+    int threads = 1;
+    const char *debug = text_or(config->debug, "KILN_DEBUG");
+    k->log = config->log ? config->log : log_stderr;
+    k->log_user = config->log_user;
+    enum kiln_status status = debug_parse(&k->debug, debug ? debug : "", error);
+    if (!status) status = threads_read(&threads, config, error);
+    cpu_host(&k->cpu);
+    if (!status) status = cpu_cap(&k->cpu, text_or(config->isa, "KILN_ISA"), error);
+    if (!status) status = pool_new(&k->pool, threads, config->parallel, config->parallel_user, error);
+    if (status) return status;
+    k->cache = cache_new(config->cache_bytes ? config->cache_bytes : CACHE_BYTES);
+    k->generator_path = config->generator ? strdup(config->generator) : NULL;
+    if (!k->cache || (config->generator && !k->generator_path))
+        return fail(error, KILN_STATUS_MEMORY, "no memory for a context");
+    return KILN_STATUS_OK;
+}
+
+enum kiln_status kiln_create(struct kiln **made, const struct kiln_config *config, struct kiln_error *error)
+{
+    struct kiln_config c = {.size = sizeof c};
+    if (!made) return fail(error, KILN_STATUS_INVALID, "k is NULL: must point to where the context goes");
+    enum kiln_status status =
+        config ? struct_read(&c, sizeof c, config, "kiln_config", error) : KILN_STATUS_OK;
+    if (status) return status;
+    struct kiln *k = calloc(1, sizeof *k);
+    if (!k) return fail(error, KILN_STATUS_MEMORY, "no memory for a context");
+    pthread_mutex_init(&k->lock, NULL);
+    status = context_fill(k, &c, error);
+    if (status)
+        kiln_destroy(k);
+    else
+        *made = k;
+    return status;
+}
+
+void kiln_destroy(struct kiln *k)
+{
+    if (!k) return;
+    cache_free(k->cache);
+    if (k->pool) pool_release(k->pool);
+    free(k->generator_path);
+    pthread_mutex_destroy(&k->lock);
+    free(k);
+}
+
+/* ---- what is shared between calls ---- */
+
+enum kiln_status context_generator(struct kiln *k, const struct generator **generator,
+                                   struct kiln_error *error)
+{
+    enum kiln_status status = KILN_STATUS_OK;
+    pthread_mutex_lock(&k->lock);
+    if (!k->generator) status = door_open(k->generator_path, &k->generator, error);
+    *generator = k->generator;
+    pthread_mutex_unlock(&k->lock);
+    return status;
+}
+
+void context_compiled(struct kiln *k, double ms)
+{
+    pthread_mutex_lock(&k->lock);
+    k->compiles++;
+    k->compile_ms += ms;
+    pthread_mutex_unlock(&k->lock);
+}
+
+void kiln_stats(struct kiln *k, struct kiln_stats *stats)
+{
+    if (!k || !stats) return;
+    cache_stats(k->cache, stats);
+    pthread_mutex_lock(&k->lock);
+    stats->compiles = k->compiles;
+    stats->compile_ms = k->compile_ms;
+    pthread_mutex_unlock(&k->lock);
+}

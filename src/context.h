@@ -1,0 +1,48 @@
+/* context: struct kiln, the home of everything that is not a plan: options, machine, cache, threads,
+ * the generator once opened, counters and the log. */
+#ifndef KILN_SRC_CONTEXT_H
+#define KILN_SRC_CONTEXT_H
+
+#include <pthread.h>
+
+#include "cache.h"
+#include "cpu.h"
+#include "door.h"
+#include "pool.h"
+
+/* What may be logged, by the words of KILN_DEBUG in the same order: the plan line of each kernel that is
+ * compiled; each hit and miss; the IR and the assembly of each kernel that is compiled. */
+enum debug { DEBUG_PLAN, DEBUG_CACHE, DEBUG_IR, DEBUG_ASM };
+
+struct kiln {
+    struct cpu cpu; /* this machine, capped */
+    struct cache *cache;
+    struct pool *pool;
+    char *generator_path; /* NULL: door_open looks for it */
+    unsigned debug;       /* a bit per enum debug */
+    kiln_log *log;
+    void *log_user;
+    pthread_mutex_t lock;              /* guards what follows */
+    const struct generator *generator; /* NULL: not opened yet */
+    uint64_t compiles;
+    double compile_ms;
+};
+
+/* The generator, opened by whoever needs it first. Statuses as door_open. */
+enum kiln_status context_generator(struct kiln *k, const struct generator **generator,
+                                   struct kiln_error *error);
+
+/* Counts a kernel compiled in `ms` of CPU time. */
+void context_compiled(struct kiln *k, double ms);
+
+bool context_logs(const struct kiln *k, enum debug what);
+/* Logs each line of a text, behind "kiln: WHAT: ". */
+void context_log(const struct kiln *k, enum debug what, const char *text);
+
+/* Copies a caller's struct, which begins with its size, over one of ours of `room` bytes that holds the
+ * defaults: a caller built with an older header has fewer fields, one built with a newer header more,
+ * which must be zero. INVALID, naming the struct. */
+enum kiln_status struct_read(void *to, size_t room, const void *from, const char *name,
+                             struct kiln_error *error);
+
+#endif

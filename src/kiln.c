@@ -1,0 +1,317 @@
+/* kiln: the way from a convolution to a plan, and what is told of it on the way. Thin: each stage is
+ * another file's. */
+#include "kiln.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "context.h"
+#include "conv.h"
+#include "image.h"
+#include "run.h"
+#include "status.h"
+#include "text.h"
+
+enum {
+    CODE_BUDGET = 800, /* FMAs; about 20 kB of code: what the instruction cache holds with room to spare */
+    CODE_BUDGET_MOST = 4096, /* compiling more takes LLVM seconds */
+    MACHINE_TEXT_MAX = 1024, /* struct cpu bounds its parts to less */
+    KEY_MAX = 2 * KILN_TEXT_MAX + MACHINE_TEXT_MAX + 256,
+};
+
+/* One compilation: what is asked, checked and as text. */
+struct job {
+    struct kiln *k;
+    struct kiln_conv conv;
+    struct kiln_options options;
+    struct cpu cpu;
+    char conv_text[KILN_TEXT_MAX], machine[MACHINE_TEXT_MAX], schedule[KILN_TEXT_MAX], key[KEY_MAX];
+    struct request request;
+    bool missed; /* the kernel was not in the cache */
+};
+
+/* ---- what is asked ---- */
+
+static enum kiln_status options_read(struct kiln_options *to, const struct kiln_options *from,
+                                     struct kiln_error *error)
+{
+    *to = (struct kiln_options){.size = sizeof *to};
+    enum kiln_status status =
+        from ? struct_read(to, sizeof *to, from, "kiln_options", error) : KILN_STATUS_OK;
+    if (status) return status;
+    if (to->effort != KILN_EFFORT_ESTIMATE)
+        return fail(error, KILN_STATUS_INVALID, "effort is %d: must be KILN_EFFORT_ESTIMATE",
+                    (int)to->effort);
+    if (to->code_budget < 0 || to->code_budget > CODE_BUDGET_MOST)
+        return fail(error, KILN_STATUS_INVALID, "code_budget is %d: must be 0 to %d", to->code_budget,
+                    CODE_BUDGET_MOST);
+    if (!to->code_budget) to->code_budget = CODE_BUDGET;
+    return KILN_STATUS_OK;
+}
+
+/* This machine, capped by the context and then by the options; or the target. */
+static enum kiln_status machine_choose(struct cpu *cpu, const struct kiln *k,
+                                       const struct kiln_options *options, struct kiln_error *error)
+{
+    if (options->target) return cpu_target(cpu, options->target, options->isa, error);
+    *cpu = k->cpu;
+    return cpu_cap(cpu, options->isa, error);
+}
+
+/* That a whole plan line was made for this conv and this machine. */
+static enum kiln_status line_check(const struct job *job, const char *line, struct kiln_error *error)
+{
+    struct kiln_conv conv;
+    struct words machine, more;
+    struct word isa, extra;
+    enum kiln_status status = conv_parse(&conv, line, error);
+    if (status) return status;
+    if (!conv_equal(&conv, &job->conv))
+        return fail(error, KILN_STATUS_INVALID,
+                    "schedule is a plan line of another conv: this one is \"%.300s\"", job->conv_text);
+    if (!words_part(line, 2, &machine) || words_part(line, 3, &more) || !words_next(&machine, &isa) ||
+        words_next(&machine, &extra))
+        return fail(error, KILN_STATUS_INVALID,
+                    "schedule is a plan line without the form \"conv | schedule | isa\"");
+    if (!word_is(isa, isa_name(job->cpu.isa)))
+        return fail(error, KILN_STATUS_INVALID,
+                    "schedule is a plan line for \"%.*s\": this machine is used as %s", WORD(isa),
+                    isa_name(job->cpu.isa));
+    return KILN_STATUS_OK;
+}
+
+/* Copies the schedule, which is opaque here, out of options->schedule; "" if there is none. */
+static enum kiln_status schedule_read(struct job *job, struct kiln_error *error)
+{
+    const char *text = job->options.schedule;
+    struct words part = {0};
+    if (!text) return KILN_STATUS_OK;
+    bool line = strchr(text, '|') != NULL;
+    enum kiln_status status = line ? line_check(job, text, error) : KILN_STATUS_OK;
+    if (status) return status;
+    if (!words_part(text, line ? 1 : 0, &part) || part.at == part.end)
+        return fail(error, KILN_STATUS_INVALID, "schedule is empty: must be as in a plan line, or NULL");
+    size_t length = (size_t)(part.end - part.at);
+    if (length >= sizeof job->schedule)
+        return fail(error, KILN_STATUS_INVALID, "schedule has %zu bytes: at most %zu are allowed", length,
+                    sizeof job->schedule - 1);
+    memcpy(job->schedule, part.at, length);
+    job->schedule[length] = '\0';
+    return KILN_STATUS_OK;
+}
+
+/* The request, and the key: all that decides the code, in full, and nothing else. */
+static void job_print(struct job *job)
+{
+    const struct kiln_options *o = &job->options;
+    struct text key = text_into(job->key, sizeof job->key);
+    size_t length = cpu_print(&job->cpu, job->machine, sizeof job->machine);
+    assert(length < sizeof job->machine);
+    job->request = (struct request){
+        .conv = job->conv_text,
+        .machine = job->machine,
+        .schedule = job->schedule[0] ? job->schedule : NULL,
+        .scratch_limit = o->scratch_limit,
+        .code_budget = o->code_budget,
+    };
+    text_put(&key, "%s | %s | %s | scratch=%zu budget=%d generator=%d image=%d", job->conv_text,
+             job->schedule, job->machine, o->scratch_limit, o->code_budget, GENERATOR_VERSION, IMAGE_VERSION);
+    assert(key.length < sizeof job->key);
+    (void)length;
+}
+
+static enum kiln_status job_read(struct job *job, struct kiln *k, const struct kiln_conv *conv,
+                                 const struct kiln_options *options, struct kiln_error *error)
+{
+    if (!k) return fail(error, KILN_STATUS_INVALID, "k is NULL: must be a context");
+    if (!conv) return fail(error, KILN_STATUS_INVALID, "conv is NULL");
+    enum kiln_status status = conv_check(conv, error);
+    if (!status) status = options_read(&job->options, options, error);
+    if (!status) status = machine_choose(&job->cpu, k, &job->options, error);
+    if (status) return status;
+    job->k = k;
+    job->missed = false;
+    job->conv = *conv;
+    job->schedule[0] = '\0';
+    conv_print(conv, job->conv_text, sizeof job->conv_text);
+    status = schedule_read(job, error);
+    if (!status) job_print(job);
+    return status;
+}
+
+/* ---- compiling ---- */
+
+/* A sink that keeps everything, with a terminator behind it. */
+struct buffer {
+    char *bytes;
+    size_t count, room;
+    bool failed;
+};
+
+static void buffer_sink(void *user, const char *bytes, size_t count)
+{
+    struct buffer *b = user;
+    size_t need = b->count + count + 1;
+    if (need > b->room && !b->failed) {
+        char *grown = realloc(b->bytes, 2 * need);
+        b->failed = !grown;
+        if (grown) b->bytes = grown;
+        if (grown) b->room = 2 * need;
+    }
+    if (b->failed) return;
+    if (count) memcpy(b->bytes + b->count, bytes, count);
+    b->count += count;
+    b->bytes[b->count] = '\0';
+}
+
+static double thread_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* Logs what KILN_DEBUG asks for of a kernel just compiled; what cannot be had is left out. */
+static void job_log(const struct job *job, const struct generator *generator, const struct kernel *kernel)
+{
+    static const struct {
+        enum debug debug;
+        enum kiln_dump dump;
+    } dumps[] = {{DEBUG_IR, KILN_DUMP_IR_OPT}, {DEBUG_ASM, KILN_DUMP_ASM}};
+    context_log(job->k, DEBUG_PLAN, kernel->text);
+    for (size_t i = 0; i < sizeof dumps / sizeof *dumps; i++) {
+        struct buffer text = {0};
+        if (!context_logs(job->k, dumps[i].debug)) continue;
+        if (!generator->dump(&job->request, dumps[i].dump, buffer_sink, &text, NULL) && !text.failed &&
+            text.count)
+            context_log(job->k, dumps[i].debug, text.bytes);
+        free(text.bytes);
+    }
+}
+
+/* An image the generator made must be sound: if it is not, the defect is ours. */
+static enum kiln_status image_load(const struct buffer *image, struct kernel **kernel,
+                                   struct kiln_error *error)
+{
+    struct kiln_error why;
+    if (image->failed) return fail(error, KILN_STATUS_MEMORY, "no memory for an image");
+    const struct image *i = (const void *)image->bytes;
+    if (image_check(i, image->count, &why)) return fail(error, KILN_STATUS_INTERNAL, "%s", why.text);
+    return kernel_load(i, kernel, error);
+}
+
+/* cache_make: the only way into the generator's compiler. */
+static enum kiln_status job_compile(void *user, struct kernel **kernel, struct kiln_error *error)
+{
+    struct job *job = user;
+    struct buffer image = {0};
+    const struct generator *generator;
+    job->missed = true;
+    enum kiln_status status = context_generator(job->k, &generator, error);
+    if (status) return status;
+    double start = thread_ms();
+    status = generator->compile(&job->request, buffer_sink, &image, error);
+    if (!status) status = image_load(&image, kernel, error);
+    free(image.bytes);
+    if (status) return status;
+    context_compiled(job->k, thread_ms() - start);
+    job_log(job, generator, *kernel);
+    return KILN_STATUS_OK;
+}
+
+static void lookup_log(const struct job *job)
+{
+    char line[KILN_TEXT_MAX + 8];
+    snprintf(line, sizeof line, "%s %s", job->missed ? "miss" : "hit", job->conv_text);
+    context_log(job->k, DEBUG_CACHE, line);
+}
+
+enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
+                              const struct kiln_options *options, struct kiln_plan **plan,
+                              struct kiln_error *error)
+{
+    struct job job;
+    struct kernel *kernel;
+    if (!plan) return fail(error, KILN_STATUS_INVALID, "plan is NULL: must point to where the plan goes");
+    enum kiln_status status = job_read(&job, k, conv, options, error);
+    if (!status) status = cache_get(k->cache, job.key, job_compile, &job, &kernel, error);
+    if (!status) lookup_log(&job);
+    if (!status) status = plan_new(plan, kernel, &job.conv, k->pool, job.options.target != NULL, error);
+    return status;
+}
+
+/* ---- telling ---- */
+
+enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *conv,
+                              const struct kiln_options *options, kiln_sink *sink, void *user,
+                              struct kiln_error *error)
+{
+    struct job job;
+    const struct generator *generator;
+    if (!sink) return fail(error, KILN_STATUS_INVALID, "sink is NULL");
+    enum kiln_status status = job_read(&job, k, conv, options, error);
+    if (!status) status = context_generator(k, &generator, error);
+    return status ? status : generator->explain(&job.request, sink, user, error);
+}
+
+enum kiln_status kiln_dump(struct kiln *k, const struct kiln_conv *conv, const struct kiln_options *options,
+                           enum kiln_dump what, kiln_sink *sink, void *user, struct kiln_error *error)
+{
+    struct job job;
+    const struct generator *generator;
+    if (!sink) return fail(error, KILN_STATUS_INVALID, "sink is NULL");
+    if ((unsigned)what > KILN_DUMP_IMAGE)
+        return fail(error, KILN_STATUS_INVALID, "what is %d: must be one of enum kiln_dump", (int)what);
+    enum kiln_status status = job_read(&job, k, conv, options, error);
+    if (!status) status = context_generator(k, &generator, error);
+    return status ? status : generator->dump(&job.request, what, sink, user, error);
+}
+
+/* "sse2 avx2 ...", the levels that a machine can be capped to, itself included. */
+static void levels_print(struct text *t, const struct cpu *cpu)
+{
+    for (int i = 0; i <= ISA_NEON; i++) {
+        struct cpu capped = *cpu;
+        if (!cpu_cap(&capped, isa_name((enum isa)i), NULL)) text_put(t, " %s", isa_name((enum isa)i));
+    }
+}
+
+static void generator_print(struct text *t, struct kiln *k)
+{
+    struct kiln_error why;
+    const struct generator *generator;
+    if (context_generator(k, &generator, &why))
+        text_put(t, "generator  not found: %s\n", why.text);
+    else
+        text_put(t, "generator  LLVM %s\n", generator->llvm);
+}
+
+enum kiln_status kiln_cpu_print(struct kiln *k, const struct kiln_options *options, kiln_sink *sink,
+                                void *user, struct kiln_error *error)
+{
+    struct kiln_options o;
+    struct cpu cpu;
+    char lines[4 * KILN_TEXT_MAX];
+    struct text t = text_into(lines, sizeof lines);
+    if (!k) return fail(error, KILN_STATUS_INVALID, "k is NULL: must be a context");
+    if (!sink) return fail(error, KILN_STATUS_INVALID, "sink is NULL");
+    enum kiln_status status = options_read(&o, options, error);
+    if (!status) status = machine_choose(&cpu, k, &o, error);
+    if (status) return status;
+    text_put(&t, "levels    ");
+    levels_print(&t, o.target ? &cpu : &k->cpu);
+    text_put(&t, "\nisa        %s\n", isa_name(cpu.isa));
+    text_put(&t, "vectors    %d lanes of f32, %d registers%s%s\n", cpu.lanes, cpu.registers,
+             cpu.fma ? ", fma" : "", cpu.masks ? ", masks" : "");
+    text_put(&t, "per cycle  %d FMAs, %d loads\n", cpu.fma_per_cycle, cpu.load_per_cycle);
+    text_put(&t, "caches     l1d %lld KiB, l2 %lld KiB, l3 %lld KiB\n", (long long)cpu.l1d >> 10,
+             (long long)cpu.l2 >> 10, (long long)cpu.l3 >> 10);
+    text_put(&t, "tune       %s\nfeatures   %s\n", cpu.tune, cpu.features);
+    generator_print(&t, k);
+    assert(t.length < sizeof lines);
+    sink(user, lines, t.length);
+    return KILN_STATUS_OK;
+}
