@@ -14,6 +14,14 @@ enum kiln_status conv_check(const struct kiln_conv *c, struct kiln_error *error)
 /* Writes one line of help per field of the text form, from the table that parses it. */
 size_t conv_help(char *text, size_t room);
 
+/* One spatial dimension of a convolution: 0 depth, 1 height, 2 width. */
+enum { AXES = 3 };
+struct axis {
+    int64_t in, kernel, stride, dilation, low, high; /* low, high: padding before and behind */
+};
+struct axis conv_axis(const struct kiln_conv *c, int i);
+void conv_set_axis(struct kiln_conv *c, int i, struct axis axis);
+
 /* Below, c has passed conv_check, which makes every result exact. */
 bool conv_equal(const struct kiln_conv *a, const struct kiln_conv *b); /* the same canonical text */
 int conv_dims(const struct kiln_conv *c);                              /* 1, 2 or 3 spatial dimensions */

@@ -192,30 +192,39 @@ static bool exponent_read(struct word w, int *exponent)
     return true;
 }
 
-enum number word_float(struct word w, float *value)
+/* Copies the sign and the digits in front of an exponent; *digits counts them, *fraction those behind
+ * the point. Returns what is left of w. */
+static struct word mantissa_read(struct word w, char *to, int *digits, int *fraction)
 {
-    if (w.length > NUMBER_LENGTH_MAX) return NUMBER_NONE;
-    char text[NUMBER_LENGTH_MAX + FLOAT_ROOM];
-    size_t n = 0, i = 0, digits = 0;
-    int fraction = 0, exponent = 0;
+    size_t i = 0;
     bool point = false;
-    if (w.length > 0 && w.at[0] == '-') text[n++] = w.at[i++];
+    *digits = *fraction = 0;
+    if (w.length > 0 && w.at[0] == '-') *to++ = w.at[i++];
     for (; i < w.length && (digit(w.at[i]) || (w.at[i] == '.' && !point)); i++) {
         if (w.at[i] == '.') {
             point = true;
             continue;
         }
-        text[n++] = w.at[i];
-        digits++;
-        fraction += point;
+        *to++ = w.at[i];
+        *digits += 1;
+        *fraction += point;
     }
+    *to = 0;
+    return (struct word){w.at + i, w.length - i};
+}
+
+enum number word_float(struct word w, float *value)
+{
+    if (w.length > NUMBER_LENGTH_MAX) return NUMBER_NONE;
+    char text[NUMBER_LENGTH_MAX + FLOAT_ROOM];
+    int digits, fraction, exponent = 0;
+    struct word rest = mantissa_read(w, text, &digits, &fraction);
     if (digits == 0) return NUMBER_NONE;
-    if (i < w.length) {
-        struct word rest = {w.at + i + 1, w.length - i - 1};
-        if (w.at[i] != 'e' || !exponent_read(rest, &exponent)) return NUMBER_NONE;
-    }
-    /* Without a '.', so that strtof reads the same in every locale. */
-    snprintf(text + n, sizeof text - n, "e%d", exponent - fraction);
+    struct word behind;
+    if (rest.length > 0 && !(word_starts(rest, "e", &behind) && exponent_read(behind, &exponent)))
+        return NUMBER_NONE;
+    size_t length = strlen(text);
+    snprintf(text + length, sizeof text - length, "e%d", exponent - fraction); /* no '.', as above */
     float v = strtof(text, NULL);
     if (!isfinite(v)) return NUMBER_OVERFLOW;
     *value = v;
@@ -244,9 +253,12 @@ static int edits(struct word w, const char *name)
     return row[length];
 }
 
+/* Shorter words are near to too many. */
+enum { MEANT_LENGTH_MIN = 3 };
+
 int word_nearest(struct word w, const char *const *names, size_t count)
 {
-    if (w.length > WORD_SHOWN_MAX) return -1;
+    if (w.length < MEANT_LENGTH_MIN || w.length > WORD_SHOWN_MAX) return -1;
     int nearest = -1;
     int fewest = 1 + (int)w.length / 3; /* more edits than this make another word */
     for (size_t i = 0; i < count; i++) {
