@@ -188,6 +188,13 @@ int ask(const struct page *page, int argc, char **argv, struct common *into)
                     page->most ? "one convolution" : "no convolution", count);
 }
 
+int ask_one(const struct page *page, int argc, char **argv, struct common *into)
+{
+    int status = ask(page, argc, argv, into);
+    if (status != ASK_GO_ON || into->convs.count == 1) return status;
+    return complain("%s needs a convolution; `kiln %s --help` shows how", page->name, page->name);
+}
+
 /* ---- what the library is told ---- */
 
 void ask_config(const struct common *common, struct kiln_config *config)
@@ -206,4 +213,24 @@ void ask_options(const struct common *common, const struct line *line, struct ki
                                                  : line           ? line->schedule
                                                                   : NULL,
                                      .code_budget = common->budget};
+}
+
+struct kiln *ask_kiln(const struct common *common)
+{
+    struct kiln_config config;
+    struct kiln_error error;
+    struct kiln *k;
+    ask_config(common, &config);
+    if (kiln_create(&k, &config, &error) == KILN_STATUS_OK) return k;
+    return complain("%s", error.text), NULL;
+}
+
+struct kiln_plan *ask_plan(struct kiln *k, const struct common *common, const struct line *line)
+{
+    struct kiln_options options;
+    struct kiln_error error;
+    struct kiln_plan *plan;
+    ask_options(common, line, &options);
+    if (kiln_compile(k, &line->conv, &options, &plan, &error) == KILN_STATUS_OK) return plan;
+    return complain("%s", error.text), NULL;
 }

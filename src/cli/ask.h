@@ -81,9 +81,16 @@ enum { ASK_GO_ON = -1 };
  * status to exit with: --help was printed, or the mistake was said on standard error. */
 int ask(const struct page *page, int argc, char **argv, struct common *into);
 
+/* The same for commands that need exactly one convolution. */
+int ask_one(const struct page *page, int argc, char **argv, struct common *into);
+
 /* The library's configuration and options, as common flags say and a line's own schedule and machine do. */
 void ask_config(const struct common *common, struct kiln_config *config);
 void ask_options(const struct common *common, const struct line *line, struct kiln_options *options);
+
+/* A context, and the plan of one line in it; NULL: said on standard error. */
+struct kiln *ask_kiln(const struct common *common);
+struct kiln_plan *ask_plan(struct kiln *k, const struct common *common, const struct line *line);
 
 /* Says on standard error "kiln: sentence" and returns EXIT_USAGE. */
 __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
