@@ -1,6 +1,7 @@
 /* bench: the command. Reads what is asked, measures each conv in turn, reports. */
 #include "bench.h"
 #include "ask.h"
+#include "commands.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,8 +187,6 @@ static int bench_run(const struct bench *b)
     free(results);
     return status;
 }
-
-int cli_bench(int argc, char **argv);
 
 int cli_bench(int argc, char **argv)
 {
