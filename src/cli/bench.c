@@ -117,15 +117,26 @@ static int setup_make(struct setup *setup, const struct bench *b)
     return EXIT_GOOD;
 }
 
-static void report(const struct bench *b, const struct result *result, int threads, bool *headed)
+/* Whether two rows have the same columns. */
+static bool same_peers(const struct result *a, const struct result *b)
+{
+    if (a->timing_count != b->timing_count) return false;
+    for (int i = 0; i < a->timing_count; i++)
+        if (strcmp(a->timings[i].name, b->timings[i].name)) return false;
+    return true;
+}
+
+/* `head` is the result whose columns were named last, or NULL. */
+static void report(const struct bench *b, const struct result *result, int threads,
+                   const struct result **head)
 {
     if (b->json) {
         report_json(result, threads);
         return;
     }
-    if (!*headed && result->status == KILN_STATUS_OK) {
+    if (result->status == KILN_STATUS_OK && (!*head || !same_peers(*head, result))) {
         report_head(result);
-        *headed = true;
+        *head = result;
     }
     report_row(result, threads);
 }
@@ -142,14 +153,14 @@ static bool result_failed(const struct result *result)
 static int measure_all(const struct bench *b, const struct setup *setup, struct result *results)
 {
     int status = EXIT_GOOD;
-    bool headed = false;
+    const struct result *head = NULL;
     for (size_t i = 0; i < b->common.convs.count; i++) {
         struct line *line = &b->common.convs.at[i];
         struct kiln_options options;
         if (b->layout) line->conv.layout = (enum kiln_layout)(b->layout - 1);
         ask_options(&b->common, line, &options);
         conv_measure(setup, line, &options, &results[i]);
-        report(b, &results[i], setup->threads, &headed);
+        report(b, &results[i], setup->threads, &head);
         if (result_failed(&results[i])) status = EXIT_FAILED;
     }
     return status;
