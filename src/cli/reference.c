@@ -1,0 +1,185 @@
+/* Owns the choice of outputs that are compared and the bounds of the comparison. */
+#include "reference.h"
+
+#include "ask.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The oracle takes about a second for this much; beyond it a sample has to do. */
+static const double FULL_FLOPS = 2e9;
+
+enum {
+    SAMPLE_RANDOM = 20000,
+    SAMPLE_BORDER = 10000, /* besides, where padding is read */
+    FEW = 64               /* outputs whose RMS is not telling */
+};
+
+/* ---- positions and offsets ---- */
+
+/* Extents of dst, as {n, oc, od, oh, ow}. */
+static void extents_of(const struct kiln_conv *c, int64_t extent[5])
+{
+    extent[0] = c->n;
+    extent[1] = c->oc;
+    kiln_conv_output(c, extent + 2, NULL);
+}
+
+/* The dimensions from the outermost to the innermost in memory. */
+static const int orders[][5] = {[KILN_LAYOUT_NCHW] = {0, 1, 2, 3, 4}, [KILN_LAYOUT_NHWC] = {0, 2, 3, 4, 1}};
+
+static size_t offset_of(const struct kiln_conv *c, const int64_t at[5])
+{
+    int64_t extent[5], offset = 0;
+    extents_of(c, extent);
+    for (int i = 0; i < 5; i++) offset = offset * extent[orders[c->layout][i]] + at[orders[c->layout][i]];
+    return (size_t)offset;
+}
+
+static void position_of(const struct kiln_conv *c, size_t offset, int64_t at[5])
+{
+    int64_t extent[5], left = (int64_t)offset;
+    extents_of(c, extent);
+    for (int i = 4; i >= 0; i--) {
+        int dimension = orders[c->layout][i];
+        at[dimension] = left % extent[dimension];
+        left /= extent[dimension];
+    }
+}
+
+/* ---- the sample ---- */
+
+/* Outputs at one end of a spatial dimension (0: d, 1: h, 2: w) that can read padding, and one more. */
+static int64_t border_width(const struct kiln_conv *c, int dimension, bool low)
+{
+    const int64_t lows[] = {c->pf, c->pt, c->pl}, highs[] = {c->pk, c->pb, c->pr},
+                  strides[] = {c->sd, c->sh, c->sw};
+    return (low ? lows[dimension] : highs[dimension]) / strides[dimension] + 1;
+}
+
+/* Moves a position to one end of one of the spatial dimensions. */
+static void to_border(const struct kiln_conv *c, const int64_t extent[5], int64_t at[5], uint64_t *state)
+{
+    int dimension = (int)(random_next(state) % 3);
+    if (extent[2 + dimension] == 1) dimension = 2;
+    bool low = random_next(state) % 2;
+    int64_t width = border_width(c, dimension, low), all = extent[2 + dimension];
+    int64_t depth = (int64_t)(random_next(state) % (uint64_t)(width < all ? width : all));
+    at[2 + dimension] = low ? depth : all - 1 - depth;
+}
+
+static void sample_choose(struct reference *r, const struct kiln_conv *c)
+{
+    uint64_t state = 1;
+    int64_t extent[5], at[5];
+    extents_of(c, extent);
+    r->count = SAMPLE_RANDOM + SAMPLE_BORDER;
+    r->where = fill_memory(r->count * sizeof *r->where);
+    for (size_t i = 0; i < r->count; i++) {
+        for (int j = 0; j < 5; j++) at[j] = (int64_t)(random_next(&state) % (uint64_t)extent[j]);
+        if (i >= SAMPLE_RANDOM) to_border(c, extent, at, &state);
+        r->where[i] = offset_of(c, at);
+    }
+}
+
+/* ---- asking the oracle ---- */
+
+static float want_at(const struct reference *r, const struct kiln_conv *c, size_t offset)
+{
+    int64_t at[5];
+    float value = NAN;
+    position_of(c, offset, at);
+    kiln_interpret_at(c, r->data.weights, &r->data.args, at, &value, NULL);
+    return value;
+}
+
+static bool want_all(struct reference *r, const struct kiln_conv *c)
+{
+    struct kiln_error error;
+    struct kiln_args args = r->data.args;
+    r->count = r->data.dst_count;
+    args.dst = r->want = fill_memory(r->count * sizeof *r->want);
+    if (kiln_interpret(c, r->data.weights, &args, &error) == KILN_STATUS_OK) return true;
+    return complain("%s", error.text), false;
+}
+
+static bool want_sample(struct reference *r, const struct kiln_conv *c)
+{
+    sample_choose(r, c);
+    r->want = fill_memory(r->count * sizeof *r->want);
+    for (size_t i = 0; i < r->count; i++) r->want[i] = want_at(r, c, r->where[i]);
+    return true;
+}
+
+/* ---- bounds ---- */
+
+/* Post-ops that make the output smaller than the sums, whose error they inherit. */
+static bool squashes(const struct kiln_conv *c)
+{
+    for (int i = 0; i < c->post_count; i++)
+        if (c->post[i].kind == KILN_POST_CLIP || c->post[i].kind == KILN_POST_SIGMOID ||
+            c->post[i].kind == KILN_POST_TANH)
+            return true;
+    return false;
+}
+
+/* The RMS of the outputs; where that is not telling, at least that of sums of N(0,1) products. */
+static double scale_of(const struct reference *r, const struct kiln_conv *c)
+{
+    double squares = 0;
+    for (size_t i = 0; i < r->count; i++) squares += (double)r->want[i] * r->want[i];
+    double rms = sqrt(squares / (double)r->count), sums = sqrt((double)conv_products(c));
+    return r->count < FEW || squashes(c) ? fmax(rms, sums) : rms;
+}
+
+static const double bounds[] = {
+    [KILN_ACCURACY_DEFAULT] = 2e-5, [KILN_ACCURACY_STRICT] = 2e-5, [KILN_ACCURACY_FAST] = 1e-4};
+
+bool reference_make(struct reference *r, const struct kiln_conv *c, bool exact, bool full)
+{
+    *r = (struct reference){.exact = exact};
+    if (!data_make(&r->data, c, exact ? FILL_INTEGERS : FILL_NORMAL)) return false;
+    bool all = full || conv_work(c) <= FULL_FLOPS || r->data.dst_count <= SAMPLE_RANDOM + SAMPLE_BORDER;
+    bool made = (all ? want_all : want_sample)(r, c);
+    if (!made) return reference_free(r), false;
+    r->tolerance = exact ? 0 : bounds[c->accuracy] * scale_of(r, c);
+    return true;
+}
+
+void reference_free(struct reference *r)
+{
+    data_free(&r->data);
+    free(r->where);
+    free(r->want);
+    *r = (struct reference){0};
+}
+
+/* ---- comparing ---- */
+
+void reference_clear(struct reference *r)
+{
+    for (size_t i = 0; i < r->data.dst_count; i++) r->data.dst[i] = NAN;
+}
+
+/* The first output that differs: its offset, or dst_count if none does. Written so that NaN differs. */
+static size_t differing(const struct reference *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        size_t offset = r->where ? r->where[i] : i;
+        if (!(fabs((double)r->data.dst[offset] - r->want[i]) <= r->tolerance)) return offset;
+    }
+    for (size_t i = 0; i < r->data.dst_count; i++)
+        if (isnan(r->data.dst[i])) return i;
+    return r->data.dst_count;
+}
+
+bool reference_differs(const struct reference *r, const struct kiln_conv *c, struct difference *d)
+{
+    size_t offset = differing(r);
+    if (offset == r->data.dst_count) return false;
+    position_of(c, offset, d->at);
+    d->got = r->data.dst[offset];
+    d->want = want_at(r, c, offset);
+    return true;
+}
