@@ -1,0 +1,155 @@
+/* The target machine is made once per compiling thread and target, and kept: it costs 0.5 ms. */
+#include "codegen.h"
+
+#include "status.h"
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/TargetMachine.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Accumulators and pointers in slots become registers, and repeated address arithmetic is shared; more
+ * passes cost time and win nothing on code that is already vectorised. */
+static const char passes[] = "function(mem2reg,early-cse)";
+
+struct target {
+    const char *triple, *cpu; /* the baseline: features say the rest, the function's tune-cpu how to tune */
+};
+static const struct target targets[] = {
+    [ARCH_X86_64] = {"x86_64-unknown-linux-gnu", "x86-64"},
+    [ARCH_AARCH64] = {"aarch64-unknown-linux-gnu", "generic"},
+};
+
+static void initialize(void)
+{
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser(); /* inline assembly */
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeAArch64AsmParser();
+}
+
+/* ---- one target machine per thread ---- */
+
+struct machine {
+    char features[sizeof((struct cpu *)0)->features];
+    enum arch arch;
+    LLVMTargetMachineRef tm;
+};
+
+static pthread_key_t machine_key;
+static char llvm_version[32];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void machine_free(void *p)
+{
+    struct machine *m = p;
+    if (m->tm) LLVMDisposeTargetMachine(m->tm);
+    free(m);
+}
+
+static void begin(void)
+{
+    unsigned major, minor, patch;
+    LLVMGetVersion(&major, &minor, &patch);
+    snprintf(llvm_version, sizeof llvm_version, "%u.%u.%u", major, minor, patch);
+    initialize();
+    pthread_key_create(&machine_key, machine_free);
+}
+
+const char *codegen_llvm_version(void)
+{
+    pthread_once(&once, begin);
+    return llvm_version;
+}
+
+static LLVMTargetMachineRef machine_make(const struct cpu *cpu, struct kiln_error *error)
+{
+    const struct target *t = &targets[cpu->arch];
+    LLVMTargetRef target;
+    char *message = NULL;
+    if (LLVMGetTargetFromTriple(t->triple, &target, &message)) {
+        fail(error, KILN_STATUS_UNSUPPORTED, "this LLVM has no target %s: %s", t->triple, message);
+        LLVMDisposeMessage(message);
+        return NULL;
+    }
+    LLVMTargetMachineRef tm = LLVMCreateTargetMachine(
+        target, t->triple, t->cpu, cpu->features, LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelDefault);
+    if (!tm)
+        fail(error, KILN_STATUS_INTERNAL, "LLVM made no target machine for %s %s", t->triple, cpu->features);
+    return tm;
+}
+
+/* This thread's machine for cpu, made anew if the last was for another; NULL: see *error. */
+static LLVMTargetMachineRef machine_get(const struct cpu *cpu, struct kiln_error *error)
+{
+    pthread_once(&once, begin);
+    struct machine *m = pthread_getspecific(machine_key);
+    if (!m) {
+        m = calloc(1, sizeof *m);
+        if (!m || pthread_setspecific(machine_key, m)) {
+            free(m);
+            fail(error, KILN_STATUS_MEMORY, "no memory for a target machine");
+            return NULL;
+        }
+    }
+    if (m->tm && m->arch == cpu->arch && !strcmp(m->features, cpu->features)) return m->tm;
+    if (m->tm) LLVMDisposeTargetMachine(m->tm);
+    m->arch = cpu->arch;
+    memcpy(m->features, cpu->features, sizeof m->features);
+    return m->tm = machine_make(cpu, error);
+}
+
+/* ---- stages ---- */
+
+enum kiln_status codegen_verify(struct emit *e, struct kiln_error *error)
+{
+    char *message = NULL;
+    enum kiln_status status = KILN_STATUS_OK;
+    if (e->open) return fail(error, KILN_STATUS_INTERNAL, "%d loops were left open by an emitter", e->open);
+    if (LLVMVerifyModule(e->module, LLVMReturnStatusAction, &message))
+        status = fail(error, KILN_STATUS_INTERNAL, "the emitted module does not verify: %s", message);
+    LLVMDisposeMessage(message);
+    return status;
+}
+
+enum kiln_status codegen_passes(struct emit *e, struct kiln_error *error)
+{
+    LLVMTargetMachineRef tm = machine_get(e->cpu, error);
+    if (!tm) return KILN_STATUS_INTERNAL;
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(tm);
+    LLVMSetModuleDataLayout(e->module, layout);
+    LLVMDisposeTargetData(layout);
+    LLVMSetTarget(e->module, targets[e->cpu->arch].triple);
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef failed = LLVMRunPasses(e->module, passes, tm, options);
+    LLVMDisposePassBuilderOptions(options);
+    if (!failed) return KILN_STATUS_OK;
+    char *message = LLVMGetErrorMessage(failed);
+    enum kiln_status status = fail(error, KILN_STATUS_INTERNAL, "LLVM's passes failed: %s", message);
+    LLVMDisposeErrorMessage(message);
+    return status;
+}
+
+enum kiln_status codegen_object(struct emit *e, bool assembly, LLVMMemoryBufferRef *out,
+                                struct kiln_error *error)
+{
+    LLVMTargetMachineRef tm = machine_get(e->cpu, error);
+    if (!tm) return KILN_STATUS_INTERNAL;
+    char *message = NULL;
+    LLVMCodeGenFileType type = assembly ? LLVMAssemblyFile : LLVMObjectFile;
+    if (!LLVMTargetMachineEmitToMemoryBuffer(tm, e->module, type, &message, out)) return KILN_STATUS_OK;
+    enum kiln_status status = fail(error, KILN_STATUS_INTERNAL, "LLVM made no code: %s", message);
+    LLVMDisposeMessage(message);
+    return status;
+}

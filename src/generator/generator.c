@@ -1,0 +1,205 @@
+/* The generator's table of functions: text in, text or bytes out. The one exported symbol. */
+#include "door.h"
+
+#include "algo.h"
+#include "codegen.h"
+#include "conv.h"
+#include "explain.h"
+#include "flatten.h"
+#include "status.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXPLAIN_ROOM = 16384, DEFAULT_BUDGET = 800 };
+
+/* ---- request -> plan ---- */
+
+static enum kiln_status read_request(const struct request *r, struct plan *p, struct kiln_error *error)
+{
+    *p = (struct plan){0};
+    enum kiln_status status = conv_parse(&p->conv, r->conv, error);
+    return status ? status : cpu_parse(&p->cpu, r->machine, error);
+}
+
+static enum kiln_status choose_plan(const struct request *r, struct plan *p, struct choice *choice,
+                                    struct kiln_error *error)
+{
+    int budget = r->code_budget ? r->code_budget : DEFAULT_BUDGET;
+    enum kiln_status status = planner_choose(p, budget, choice, error);
+    if (!status) *p = choice->contenders[choice->winner].best;
+    return status;
+}
+
+static enum kiln_status make_plan(const struct request *r, struct plan *p, struct kiln_error *error)
+{
+    struct choice choice;
+    enum kiln_status status = read_request(r, p, error);
+    if (status) return status;
+    status = r->schedule ? plan_parse(p, r->schedule, error) : choose_plan(r, p, &choice, error);
+    if (status) return status;
+    size_t scratch = (size_t)p->algo->sizes(p).scratch * sizeof(float);
+    if (r->scratch_limit && scratch > r->scratch_limit)
+        return fail(error, KILN_STATUS_UNSUPPORTED,
+                    "the plan needs %zu bytes of scratch, scratch_limit is %zu", scratch, r->scratch_limit);
+    return KILN_STATUS_OK;
+}
+
+/* ---- plan -> module -> object -> image ---- */
+
+/* Names the module by its plan and what it holds: the first line of its dump. */
+static void name_module(struct emit *e, const struct plan *p)
+{
+    char text[KILN_TEXT_MAX + 128];
+    struct text t = text_into(text, sizeof text);
+    char line[KILN_TEXT_MAX];
+    plan_print(p, line, sizeof line);
+    text_put(&t, "%s ; run: %lld vector fma, %lld loads, %lld stores", line, (long long)e->fmas,
+             (long long)e->loads, (long long)e->stores);
+    LLVMSetModuleIdentifier(e->module, text, strlen(text));
+}
+
+static enum kiln_status emit_module(struct emit *e, const struct plan *p, struct kiln_error *error)
+{
+    emit_begin(e, &p->cpu, (int)p->vec);
+    p->algo->emit_run(e, p);
+    name_module(e, p);
+    p->algo->emit_pack(e, p);
+    return codegen_verify(e, error);
+}
+
+static enum kiln_status make_image(const struct plan *p, LLVMMemoryBufferRef object, struct image **made,
+                                   struct kiln_error *error)
+{
+    char line[KILN_TEXT_MAX];
+    plan_print(p, line, sizeof line);
+    enum kiln_status status =
+        flatten(LLVMGetBufferStart(object), LLVMGetBufferSize(object), line, made, error);
+    if (status) return status;
+    struct plan_sizes sizes = p->algo->sizes(p);
+    (*made)->packed_bytes = (uint64_t)sizes.packed * sizeof(float);
+    (*made)->scratch_bytes = (uint64_t)sizes.scratch * sizeof(float);
+    (*made)->tasks = (uint64_t)sizes.tasks;
+    (*made)->exact = p->algo->exact;
+    image_seal(*made);
+    return KILN_STATUS_OK;
+}
+
+static void sink_module(struct emit *e, kiln_sink *sink, void *user)
+{
+    char *text = LLVMPrintModuleToString(e->module);
+    sink(user, text, strlen(text));
+    LLVMDisposeMessage(text);
+}
+
+static enum kiln_status sink_object(struct emit *e, const struct plan *p, enum kiln_dump what,
+                                    kiln_sink *sink, void *user, struct kiln_error *error)
+{
+    LLVMMemoryBufferRef object;
+    enum kiln_status status = codegen_object(e, what == KILN_DUMP_ASM, &object, error);
+    if (status) return status;
+    if (what == KILN_DUMP_IMAGE) {
+        struct image *image;
+        status = make_image(p, object, &image, error);
+        if (!status) sink(user, (const char *)image, image->bytes), free(image);
+    } else {
+        sink(user, LLVMGetBufferStart(object), LLVMGetBufferSize(object));
+    }
+    LLVMDisposeMemoryBuffer(object);
+    return status;
+}
+
+/* The whole of the generator: plan -> emit -> verify -> passes -> object -> flat image, left at `what`. */
+static enum kiln_status generate(const struct request *r, enum kiln_dump what, kiln_sink *sink, void *user,
+                                 struct kiln_error *error)
+{
+    struct plan p;
+    struct emit e;
+    enum kiln_status status = make_plan(r, &p, error);
+    if (status) return status;
+    status = emit_module(&e, &p, error);
+    if (!status && what != KILN_DUMP_IR) status = codegen_passes(&e, error);
+    if (!status && what <= KILN_DUMP_IR_OPT)
+        sink_module(&e, sink, user);
+    else if (!status)
+        status = sink_object(&e, &p, what, sink, user, error);
+    emit_end(&e);
+    return status;
+}
+
+/* ---- the table ---- */
+
+static enum kiln_status generator_compile(const struct request *r, kiln_sink *sink, void *user,
+                                          struct kiln_error *error)
+{
+    return generate(r, KILN_DUMP_IMAGE, sink, user, error);
+}
+
+static enum kiln_status generator_plan(const struct request *r, kiln_sink *sink, void *user,
+                                       struct kiln_error *error)
+{
+    struct plan p;
+    char line[KILN_TEXT_MAX];
+    enum kiln_status status = make_plan(r, &p, error);
+    if (status) return status;
+    sink(user, line, plan_print(&p, line, sizeof line));
+    return KILN_STATUS_OK;
+}
+
+static enum kiln_status generator_explain(const struct request *r, kiln_sink *sink, void *user,
+                                          struct kiln_error *error)
+{
+    struct plan p;
+    struct choice choice;
+    char *room = malloc(EXPLAIN_ROOM);
+    if (!room) return fail(error, KILN_STATUS_MEMORY, "no memory for an explanation");
+    struct text t = text_into(room, EXPLAIN_ROOM);
+    enum kiln_status status = make_plan(r, &p, error);
+    if (!status) {
+        explain_plan(&p, &t);
+        struct plan asked = {.conv = p.conv, .cpu = p.cpu};
+        status = choose_plan(r, &asked, &choice, error);
+    }
+    if (!status) {
+        explain_choice(&choice, &t);
+        sink(user, room, t.length < EXPLAIN_ROOM ? t.length : EXPLAIN_ROOM - 1);
+    }
+    free(room);
+    return status;
+}
+
+static enum kiln_status generator_candidates(const struct request *r, kiln_sink *sink, void *user,
+                                             struct kiln_error *error)
+{
+    struct plan p;
+    struct choice choice;
+    enum kiln_status status = read_request(r, &p, error);
+    if (!status) status = choose_plan(r, &p, &choice, error);
+    if (status) return status;
+    char room[EXPLAIN_ROOM / 4];
+    struct text t = text_into(room, sizeof room);
+    explain_choice(&choice, &t);
+    sink(user, room, t.length < sizeof room ? t.length : sizeof room - 1);
+    return KILN_STATUS_OK;
+}
+
+__attribute__((visibility("default"))) const struct generator *kiln_generator(void);
+
+static struct generator table = {
+    .version = GENERATOR_VERSION,
+    .plan = generator_plan,
+    .candidates = generator_candidates,
+    .explain = generator_explain,
+    .compile = generator_compile,
+    .dump = generate,
+};
+
+static void complete_table(void) { table.llvm = codegen_llvm_version(); }
+
+const struct generator *kiln_generator(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, complete_table);
+    return &table;
+}

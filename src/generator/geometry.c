@@ -1,0 +1,153 @@
+#include "geometry.h"
+
+#include "conv.h"
+
+#include <string.h>
+
+/* Edge tiles looked at one by one before a static split is given up. */
+enum { MAX_EDGE_TILES = 4096 };
+
+struct geometry geometry_of(const struct kiln_conv *c)
+{
+    int64_t oh = conv_oh(c), ow = conv_ow(c);
+    struct geometry g = {
+        .n = c->n,
+        .g = c->g,
+        .ic = c->ic / c->g,
+        .oc = c->oc / c->g,
+        .h = {c->ih, oh, c->kh, c->sh, c->dh, c->pt},
+        .w = {c->iw, ow, c->kw, c->sw, c->dw, c->pl},
+    };
+    if (c->layout == KILN_LAYOUT_NHWC) {
+        g.x = (struct steps){c->ih * c->iw * c->ic, 1, c->iw * c->ic, c->ic};
+        g.y = (struct steps){oh * ow * c->oc, 1, ow * c->oc, c->oc};
+    } else {
+        g.x = (struct steps){c->ic * c->ih * c->iw, c->ih * c->iw, c->iw, 1};
+        g.y = (struct steps){c->oc * oh * ow, oh * ow, ow, 1};
+    }
+    return g;
+}
+
+bool geometry_flattens(const struct kiln_conv *c)
+{
+    return c->kh == 1 && c->kw == 1 && c->sh == 1 && c->sw == 1 && !c->pt && !c->pb && !c->pl && !c->pr;
+}
+
+struct geometry geometry_flat(const struct kiln_conv *c)
+{
+    struct geometry g = geometry_of(c);
+    int64_t pixels = g.h.out * g.w.out;
+    if (c->layout == KILN_LAYOUT_NHWC) pixels *= g.n, g.n = 1;
+    g.h.in = g.h.out = 1;
+    g.w.in = g.w.out = pixels;
+    return g;
+}
+
+/* ---- tiles ---- */
+
+static int64_t position(const struct span *a, int64_t o, int64_t k)
+{
+    return o * a->stride - a->pad + k * a->dilation;
+}
+static bool in_axis(const struct span *a, int64_t at) { return at >= 0 && at < a->in; }
+
+/* Outputs [lo, hi) have all their taps inside; the range may be empty. */
+static void interior(const struct span *a, int64_t *lo, int64_t *hi)
+{
+    int64_t first = a->pad > 0 ? (a->pad + a->stride - 1) / a->stride : 0;
+    int64_t last = a->in - 1 + a->pad - (a->kernel - 1) * a->dilation; /* the last position of a first tap */
+    int64_t end = last < 0 ? 0 : last / a->stride + 1;
+    *lo = first < a->out ? first : a->out;
+    *hi = end < a->out ? end : a->out;
+}
+
+bool axis_inside(const struct span *a)
+{
+    int64_t lo, hi;
+    interior(a, &lo, &hi);
+    return lo == 0 && hi == a->out;
+}
+
+static bool same_taps(const struct span *a, int64_t o, int64_t q, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int64_t k = 0; k < a->kernel; k++)
+            if (in_axis(a, position(a, o + i, k)) != in_axis(a, position(a, q + i, k))) return false;
+    return true;
+}
+
+/* Appends `count` tiles of n outputs, merged into the last segment if that is alike. */
+static bool append(const struct span *a, enum edge edge, struct seg *segs, int *made, struct seg s)
+{
+    struct seg *last = *made ? &segs[*made - 1] : NULL;
+    bool alike = last && last->n == s.n && last->bounds == s.bounds;
+    if (alike && edge == EDGE_STATIC) alike = same_taps(a, last->first, s.first, s.n);
+    if (alike) {
+        last->count += s.count;
+        return true;
+    }
+    if (*made == MAX_SEGS) return false;
+    segs[(*made)++] = s;
+    return true;
+}
+
+/* Splits outputs [from, to) into equal tiles that differ by at most one unit. */
+static bool split_range(const struct span *a, int64_t from, int64_t to, int tile, int unit, enum edge edge,
+                        struct seg *segs, int *made)
+{
+    int64_t units = (to - from + unit - 1) / unit, tiles = (units + tile - 1) / tile, lo, hi, looked = 0;
+    if (!tiles) return true;
+    int64_t base = units / tiles, extra = units % tiles, o = from;
+    interior(a, &lo, &hi);
+    for (int64_t t = 0, run; t < tiles; t += run) {
+        int64_t n = (base + (t < extra)) * unit, left = t < extra ? extra - t : tiles - t;
+        run = 1;
+        if (o + n > to)
+            n = to - o; /* the last, cut short */
+        else if (edge != EDGE_STATIC)
+            run = left;
+        else if (o >= lo && o + n <= hi)
+            run = (hi - o) / n < left ? (hi - o) / n : left;
+        else if (++looked > MAX_EDGE_TILES)
+            return false;
+        if (run > 1 && o + run * n > to) run--; /* leave the short one to its own turn */
+        struct seg s = {.first = o, .count = run, .n = (int)n, .same = edge == EDGE_STATIC};
+        if (!append(a, edge, segs, made, s)) return false;
+        o += run * n;
+    }
+    return true;
+}
+
+static bool border(const struct span *a, int64_t from, int64_t to, struct seg *segs, int *made)
+{
+    struct seg s = {.first = from, .count = to - from, .n = 1, .bounds = true};
+    return from >= to || append(a, EDGE_BOUNDS, segs, made, s);
+}
+
+int axis_split(const struct span *a, int tile, int unit, enum edge edge, struct seg segs[MAX_SEGS])
+{
+    int made = 0;
+    if (edge != EDGE_BOUNDS) return split_range(a, 0, a->out, tile, unit, edge, segs, &made) ? made : 0;
+    int64_t lo, hi;
+    interior(a, &lo, &hi);
+    if (lo >= hi) return border(a, 0, a->out, segs, &made) ? made : 0;
+    bool fits = border(a, 0, lo, segs, &made) && split_range(a, lo, hi, tile, unit, edge, segs, &made) &&
+                border(a, hi, a->out, segs, &made);
+    return fits ? made : 0;
+}
+
+enum where axis_where(const struct span *a, const struct seg *s, int i, int64_t lo, int64_t hi)
+{
+    int64_t last = s->first + (s->same ? 0 : s->count - 1) * s->n + i;
+    int64_t min = position(a, s->first + i, lo), max = position(a, last, hi - 1);
+    if (min >= 0 && max < a->in) return WHERE_INSIDE;
+    if (max < 0 || min >= a->in) return WHERE_OUTSIDE;
+    return WHERE_MAYBE;
+}
+
+int64_t segs_tiles(const struct seg *segs, int n)
+{
+    int64_t tiles = 0;
+    for (int i = 0; i < n; i++) tiles += segs[i].count;
+    return tiles;
+}

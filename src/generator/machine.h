@@ -1,0 +1,35 @@
+/* machine: what the planner believes of cores, in cycles and bytes per cycle. Rounded from measurements
+ * on server cores; only ratios between candidates matter. */
+#ifndef KILN_GENERATOR_MACHINE_H
+#define KILN_GENERATOR_MACHINE_H
+
+#include "cpu.h"
+
+#include <math.h>
+
+enum {
+    FMA_LATENCY = 4,    /* cycles from an accumulator to itself */
+    ISSUE_WIDTH = 5,    /* instructions a cycle, sustained */
+    TILE_OVERHEAD = 24, /* cycles around one register tile: addresses, zeroing, exits mispredicted */
+};
+
+/* Bytes a cycle that stream from the innermost cache able to hold `bytes`; L1 is counted as loads. */
+static inline double stream_rate(const struct cpu *cpu, double bytes)
+{
+    if (bytes <= 0.6 * (double)cpu->l1d) return 1e9;
+    if (bytes <= 0.7 * (double)cpu->l2) return 24;
+    return bytes <= 0.7 * (double)cpu->l3 ? 10 : 5;
+}
+
+/* Cycles of parts that overlap: the largest, and more where others come near it, since none of them
+ * is ever busy all the time. The 4-norm. */
+static inline double together(const double *parts, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += parts[i] * parts[i] * parts[i] * parts[i];
+    return sqrt(sqrt(sum));
+}
+
+static inline double larger(double x, double y) { return x > y ? x : y; }
+
+#endif

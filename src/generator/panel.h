@@ -1,0 +1,54 @@
+/* panel: a register tile of pixels x vectors of output channels, fed by a broadcast of each input
+ * pixel and by weights packed in panels of just these vectors. What direct and pointwise run on.
+ *
+ *   packed[g][oc block][ic panel][kh][kw][ic][vectors * lanes], then zeros: a vector of them, or as many
+ *   as one body reads channels of a pixel that lies outside.
+ *
+ * A tail block of fewer output channels has a tile of its own, of fewer vectors and more pixels. */
+#ifndef KILN_GENERATOR_PANEL_H
+#define KILN_GENERATOR_PANEL_H
+
+#include "emit.h"
+#include "plan.h"
+#include "text.h"
+
+/* The oc blocks of one width, and how they run over the columns. */
+struct blocks {
+    int64_t count;  /* in one group */
+    int64_t first;  /* output channel, within the group, of the first of them */
+    int vecs;       /* vectors of a block */
+    int last;       /* lanes of its last vector */
+    int ow;         /* its tile's columns */
+    int n_cols;     /* segments of columns */
+    int64_t chunks; /* tasks of one row of tiles */
+    int64_t tasks;  /* of all groups and images */
+    int64_t floats; /* packed, of one block */
+    int64_t packed; /* floats in front of the first block of this width */
+    struct seg cols[MAX_SEGS];
+};
+
+struct panel {
+    const struct plan *p;
+    struct geometry g;
+    int n_blocks; /* 1 or 2: full and tail */
+    struct blocks blocks[2];
+    int n_rows; /* segments of rows; 0: one row at a time, its taps' bounds computed at run time */
+    struct seg rows[MAX_SEGS];
+};
+
+/* What a plan means for a geometry; false: its static variants are more than MAX_SEGS. */
+bool panel_of(const struct plan *p, const struct geometry *g, struct panel *made);
+
+const char *panel_check(const struct plan *p, const struct geometry *g);
+void panel_propose(const struct plan *p, const struct geometry *g, void (*offer)(void *, const struct plan *),
+                   void *user);
+struct cost panel_cost(const struct plan *p, const struct geometry *g);
+struct plan_sizes panel_sizes(const struct plan *p, const struct geometry *g);
+void panel_nest(const struct plan *p, const struct geometry *g, struct text *t);
+void panel_run(struct emit *e, const struct plan *p, const struct geometry *g);
+void panel_pack(struct emit *e, const struct plan *p, const struct geometry *g);
+
+/* The tasks of one row of tiles of a block: its columns, or chunks of them. */
+int64_t panel_row_tasks(const struct panel *l);
+
+#endif

@@ -1,0 +1,182 @@
+/* Schedules as text, and the checks that concern every algorithm. */
+#include "plan.h"
+
+#include "algo.h"
+#include "conv.h"
+#include "post.h"
+#include "status.h"
+#include "text.h"
+
+#include <string.h>
+
+/* FMAs unrolled into one object at most: some 90 kB of text, 0.2 s to compile. */
+enum { MAX_FMAS = 4096 };
+
+static const char *const by_words[] = {"oc", "px", NULL};
+static const char *const unroll_words[] = {"ic", "kw", "kh", "all", NULL};
+static const char *const edge_words[] = {"static", "zero", "bounds", NULL};
+
+#define KNOB(name) #name, offsetof(struct plan, name)
+const struct knob plan_knobs[] = {
+    {KNOB(by), 0, 1, BY_OC, by_words, "what vectors run over: output channels or pixels"},
+    {KNOB(vec), 4, 16, 0, NULL, "f32 lanes of a vector (the machine's widest)"},
+    {KNOB(ow), 1, 32, 1, NULL, "columns of the register tile; vectors of them with by=px"},
+    {KNOB(oh), 1, 32, 1, NULL, "rows of the register tile"},
+    {KNOB(oc), 1, 32, 1, NULL, "vectors of output channels in the register tile; channels with by=px"},
+    {KNOB(ic), 1, INT64_MAX, 0, NULL, "input channels of a packed panel (all of a group)"},
+    {KNOB(step), 1, 64, 1, NULL, "input channels unrolled into one body"},
+    {KNOB(unroll), 0, 3, UNROLL_IC, unroll_words, "the outermost loop of the reduction that is unrolled"},
+    {KNOB(edge), 0, 2, EDGE_STATIC, edge_words, "columns whose taps reach outside the row"},
+    {KNOB(chunk), 0, INT64_MAX, 0, NULL, "column tiles in one task; 0: a whole row"},
+};
+const int plan_knob_count = sizeof plan_knobs / sizeof *plan_knobs;
+
+static int64_t *knob_at(struct plan *p, const struct knob *knob)
+{
+    return (int64_t *)((char *)p + knob->offset);
+}
+static int64_t knob_value(const struct plan *p, const struct knob *knob)
+{
+    return *knob_at((struct plan *)p, knob);
+}
+
+/* What an omitted knob means. */
+static int64_t knob_default(const struct plan *p, const struct knob *knob)
+{
+    if (knob->offset == offsetof(struct plan, vec)) return p->cpu.lanes;
+    if (knob->offset == offsetof(struct plan, ic)) return p->conv.ic / p->conv.g;
+    return knob->unset;
+}
+
+static bool knob_used(const struct algo *a, const struct knob *knob)
+{
+    struct words words = words_of(a->knobs);
+    struct word w;
+    while (words_next(&words, &w))
+        if (word_is(w, knob->key)) return true;
+    return false;
+}
+
+/* ---- text ---- */
+
+static enum kiln_status parse_value(const struct knob *knob, struct word word, int64_t *to,
+                                    struct kiln_error *error)
+{
+    for (int i = 0; knob->words && knob->words[i]; i++)
+        if (word_is(word, knob->words[i])) return *to = i, KILN_STATUS_OK;
+    if (!knob->words && word_number(word, to) == NUMBER_OK) return KILN_STATUS_OK;
+    return fail(error, KILN_STATUS_INVALID, "schedule: %s=%.*s is not %s: %s", knob->key, WORD(word),
+                knob->words ? "one of its words" : "a number", knob->help);
+}
+
+static enum kiln_status parse_knob(struct plan *p, struct word w, unsigned *seen, struct kiln_error *error)
+{
+    struct word key, setting;
+    if (!word_pair(w, &key, &setting))
+        return fail(error, KILN_STATUS_INVALID, "schedule: '%.*s' is not of the form key=value", WORD(w));
+    for (int i = 0; i < plan_knob_count; i++) {
+        if (!word_is(key, plan_knobs[i].key) || !knob_used(p->algo, &plan_knobs[i])) continue;
+        if (*seen >> i & 1)
+            return fail(error, KILN_STATUS_INVALID, "schedule: %s is given twice", plan_knobs[i].key);
+        *seen |= 1u << i;
+        return parse_value(&plan_knobs[i], setting, knob_at(p, &plan_knobs[i]), error);
+    }
+    return fail(error, KILN_STATUS_INVALID, "schedule: %s has no '%.*s'; its keys are: %s", p->algo->name,
+                WORD(key), p->algo->knobs);
+}
+
+static enum kiln_status parse_algo(struct plan *p, struct words *words, struct kiln_error *error)
+{
+    struct word name = {"", 0};
+    words_next(words, &name);
+    for (int i = 0; i < algo_count; i++)
+        if (word_is(name, algos[i]->name)) return p->algo = algos[i], KILN_STATUS_OK;
+    struct text known_names = {0};
+    char room[128];
+    known_names = text_into(room, sizeof room);
+    for (int i = 0; i < algo_count; i++) text_put(&known_names, "%s%s", i ? ", " : "", algos[i]->name);
+    return fail(error, KILN_STATUS_INVALID, "schedule: '%.*s' is not an algorithm; there are: %s", WORD(name),
+                room);
+}
+
+enum kiln_status plan_parse(struct plan *p, const char *schedule, struct kiln_error *error)
+{
+    struct plan q = *p;
+    struct words words = words_of(schedule);
+    struct word w;
+    unsigned seen = 0;
+    enum kiln_status status = parse_algo(&q, &words, error);
+    for (int i = 0; !status && i < plan_knob_count; i++)
+        *knob_at(&q, &plan_knobs[i]) = knob_default(&q, &plan_knobs[i]);
+    while (!status && words_next(&words, &w)) status = parse_knob(&q, w, &seen, error);
+    if (!status) status = plan_check(&q, error);
+    if (!status) *p = q;
+    return status;
+}
+
+static void put_schedule(const struct plan *p, struct text *t)
+{
+    text_put(t, "%s", p->algo->name);
+    for (const struct knob *knob = plan_knobs; knob < plan_knobs + plan_knob_count; knob++) {
+        int64_t v = knob_value(p, knob);
+        if (!knob_used(p->algo, knob) || v == knob_default(p, knob)) continue;
+        if (knob->words)
+            text_put(t, " %s=%s", knob->key, knob->words[v]);
+        else
+            text_put(t, " %s=%lld", knob->key, (long long)v);
+    }
+}
+
+size_t plan_print_schedule(const struct plan *p, char *text, size_t room)
+{
+    struct text t = text_into(text, room);
+    put_schedule(p, &t);
+    return t.length;
+}
+
+size_t plan_print(const struct plan *p, char *text, size_t room)
+{
+    char conv[KILN_TEXT_MAX];
+    conv_print(&p->conv, conv, sizeof conv);
+    struct text t = text_into(text, room);
+    text_put(&t, "%s | ", conv);
+    put_schedule(p, &t);
+    text_put(&t, " | %s", isa_name(p->cpu.isa));
+    return t.length;
+}
+
+/* ---- checks ---- */
+
+static enum kiln_status check_knobs(const struct plan *p, struct kiln_error *error)
+{
+    for (const struct knob *knob = plan_knobs; knob < plan_knobs + plan_knob_count; knob++) {
+        int64_t v = knob_value(p, knob);
+        if (!knob_used(p->algo, knob)) continue;
+        if (v < knob->lo || v > knob->hi)
+            return fail(error, KILN_STATUS_INVALID, "schedule: %s=%lld is outside [%lld, %lld]: %s",
+                        knob->key, (long long)v, (long long)knob->lo, (long long)knob->hi, knob->help);
+    }
+    if (p->vec & (p->vec - 1) || p->vec > p->cpu.lanes)
+        return fail(error, KILN_STATUS_INVALID,
+                    "schedule: vec=%lld must be 4, 8 or 16, and at most the %d lanes of %s",
+                    (long long)p->vec, p->cpu.lanes, isa_name(p->cpu.isa));
+    return KILN_STATUS_OK;
+}
+
+enum kiln_status plan_check(const struct plan *p, struct kiln_error *error)
+{
+    const char *why = p->algo->applicable(&p->conv, &p->cpu);
+    if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s cannot do this: %s", p->algo->name, why);
+    if (check_knobs(p, error)) return KILN_STATUS_INVALID;
+    /* A block of one channel is packed as a whole vector, so packing may multiply the weights by 16. */
+    if (conv_weights_count(&p->conv) > PTRDIFF_MAX / (int64_t)sizeof(float) / 64)
+        return fail(error, KILN_STATUS_INVALID,
+                    "schedule: the packed weights would exceed PTRDIFF_MAX bytes");
+    why = p->algo->check(p);
+    if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s: %s", p->algo->name, why);
+    int64_t fmas = p->algo->cost(p).fmas;
+    if (fmas > MAX_FMAS)
+        return fail(error, KILN_STATUS_INVALID, "schedule: it unrolls %lld FMAs, at most %d are allowed",
+                    (long long)fmas, MAX_FMAS);
+    return KILN_STATUS_OK;
+}

@@ -1,0 +1,77 @@
+/* plan: one convolution, one machine, one algorithm and its schedule, as plain data and one line of
+ * text. plan_check holds everything an emitter assumes; below it there are only assertions. */
+#ifndef KILN_GENERATOR_PLAN_H
+#define KILN_GENERATOR_PLAN_H
+
+#include "cpu.h"
+#include "geometry.h"
+
+/* The outermost loop of a tile's reduction that is unrolled; all loops within it are too. */
+enum unroll {
+    UNROLL_IC,  /* steps of input channels only */
+    UNROLL_KW,  /* taps of a row, and steps within each */
+    UNROLL_KH,  /* all taps; rows have static variants */
+    UNROLL_ALL, /* everything: no loops */
+};
+
+/* Which tensor's vectors are multiplied by a broadcast of the other. */
+enum by {
+    BY_OC, /* a broadcast pixel times vectors of output channels */
+    BY_PX, /* a broadcast weight times vectors of pixels */
+};
+
+struct algo;
+
+struct plan {
+    struct kiln_conv conv;
+    struct cpu cpu;
+    const struct algo *algo;
+    int64_t by;     /* enum by */
+    int64_t vec;    /* f32 lanes of a vector */
+    int64_t ow, oh; /* register tile: columns (vectors of them, where these are by pixels) and rows */
+    int64_t oc;     /* register tile: vectors of output channels, or output channels where by pixels */
+    int64_t ic;     /* input channels of one packed panel */
+    int64_t step;   /* input channels unrolled into one body */
+    int64_t unroll; /* enum unroll */
+    int64_t edge;   /* enum edge, of columns */
+    int64_t chunk;  /* column tiles in one task; 0: all */
+};
+
+/* A schedule's knobs, as one table drives parsing, printing, checking and help. */
+struct knob {
+    const char *key;
+    size_t offset; /* of an int64_t in struct plan */
+    int64_t lo, hi, unset;
+    const char *const *words; /* if not NULL, value i is words[i] */
+    const char *help;
+};
+extern const struct knob plan_knobs[];
+extern const int plan_knob_count;
+
+/* Reads "direct vec=16 ow=14 ..." into a plan whose conv and cpu are set; omitted knobs get their unset
+ * values, which plan_check may refuse. INVALID: what is wrong in the text, or with the plan. */
+enum kiln_status plan_parse(struct plan *p, const char *schedule, struct kiln_error *error);
+
+/* The schedule, and the whole plan line "conv ... | schedule | machine". As snprintf. */
+size_t plan_print_schedule(const struct plan *p, char *text, size_t room);
+size_t plan_print(const struct plan *p, char *text, size_t room);
+
+/* OK, or INVALID with the first broken condition as a sentence. */
+enum kiln_status plan_check(const struct plan *p, struct kiln_error *error);
+
+/* What a plan makes: sizes in elements. */
+struct plan_sizes {
+    int64_t packed, scratch, tasks;
+};
+
+/* What the planner believes of a plan. Cycles are of one core, warm. */
+struct cost {
+    double cycles;                             /* in all */
+    double fma, loads, issue, latency, memory; /* what each would take alone, of `cycles` */
+    double overhead;                           /* loops, edges, prologues and epilogues */
+    int64_t fmas;                              /* unrolled in the run function: its code size */
+    int64_t tile_fmas, tile_loads;             /* of one inner body */
+    int registers;                             /* used by the tile */
+};
+
+#endif
