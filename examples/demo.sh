@@ -9,7 +9,10 @@ chain=$here/chain
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi; }
+bold='' plain=''
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); fi
+
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 tell() { printf '%s\n' "$*"; }
 show() { # a command, as one would type it, and what it prints
     printf '$ kiln'

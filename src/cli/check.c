@@ -83,7 +83,7 @@ static bool isas_filter(struct kiln *k, struct names *isas, bool all)
         if (status == KILN_STATUS_INVALID && !all) return false;
     }
     isas->count = kept;
-    return kept > 0;
+    return kept > 0 || (complain("this machine has none of the ISA levels of --isa"), false);
 }
 
 static bool layouts_check(const struct names *layouts)
@@ -125,10 +125,10 @@ static void print_head(const char *verdict, const struct kiln_plan *plan, const 
 {
     char algorithm[NAME_ROOM], level[NAME_ROOM];
     if (plan)
-        printf("%-4s %-6s %-9s %-5s  ", verdict, plan_word(plan, 2, level), plan_word(plan, 1, algorithm),
+        printf("%-4s %-11s %-9s %-5s  ", verdict, plan_word(plan, 2, level), plan_word(plan, 1, algorithm),
                exact ? "exact" : "bound");
     else
-        printf("%-4s %-6s ", verdict, isa ? isa : "-");
+        printf("%-4s %-11s ", verdict, isa ? isa : "-");
 }
 
 static void print_position(const struct kiln_conv *conv, const int64_t at[5])
