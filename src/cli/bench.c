@@ -109,7 +109,6 @@ static int setup_make(struct setup *setup, const struct bench *b)
     *setup = (struct setup){.threads = threads_asked(b), .seconds = b->seconds};
     if (setup->threads == 1) pin_to_one_core();
     ask_config(&b->common, &setup->config);
-    setup->config.threads = setup->threads;
     setup->peak = peak_find(b->common.isa);
     if (!peers_open(&setup->peers, b->peers, setup->threads)) return EXIT_USAGE;
     struct kiln_error error;
