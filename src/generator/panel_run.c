@@ -2,6 +2,7 @@
 #include "panel.h"
 
 #include "post.h"
+#include "taps.h"
 
 #include <assert.h>
 
@@ -164,15 +165,6 @@ static void store_planes(struct emit *e, struct tile *t, const struct task *one,
 
 /* ---- one tile ---- */
 
-/* The first tap of an axis that is inside for output position `start`, and the end of those. */
-static void bounds(struct emit *e, const struct span *a, value start, value *lo, value *hi)
-{
-    value before = most(e, k(e, 0), sub(e, k(e, 0), start)),
-          room = most(e, k(e, 0), sub(e, k(e, a->in), start));
-    *lo = least(e, k(e, a->kernel), quo(e, add(e, before, k(e, a->dilation - 1)), a->dilation));
-    *hi = least(e, k(e, a->kernel), quo(e, add(e, room, k(e, a->dilation - 1)), a->dilation));
-}
-
 static void tile(struct emit *e, const struct panel *l, const struct blocks *b, const struct seg *r,
                  const struct seg *c, const struct task *one, value oh, value ow)
 {
@@ -183,8 +175,8 @@ static void tile(struct emit *e, const struct panel *l, const struct blocks *b, 
     t.rows = r ? r->n : 1, t.cols = c->n;
     t.src = at(e, one->src, add(e, mul(e, ih, g->x.h), mul(e, iw, g->x.w)));
     t.kh_lo = t.kw_lo = k(e, 0), t.kh_hi = k(e, g->h.kernel), t.kw_hi = k(e, g->w.kernel);
-    if (!r && !axis_inside(&g->h)) bounds(e, &g->h, ih, &t.kh_lo, &t.kh_hi);
-    if (c->bounds) bounds(e, &g->w, iw, &t.kw_lo, &t.kw_hi);
+    if (!r && !axis_inside(&g->h)) tap_bounds(e, &g->h, ih, &t.kh_lo, &t.kh_hi);
+    if (c->bounds) tap_bounds(e, &g->w, iw, &t.kw_lo, &t.kw_hi);
     assert(t.rows * t.cols * b->vecs <= MAX_REGISTERS);
     for (int i = 0; i < t.rows * t.cols; i++)
         for (int j = 0; j < b->vecs; j++) t.acc[i][j] = slot(e, "acc", zero(e));

@@ -1,0 +1,227 @@
+/* depthwise: one input channel for each group. nhwc: vectors of channels; nchw: vectors along rows.
+ * Each loaded vector of src feeds up to kw taps, which stay in registers where they fit. */
+#include "depthwise.h"
+
+#include "algo.h"
+#include "machine.h"
+
+#include <assert.h>
+
+enum { MAX_KERNEL = 31 }; /* taps of a row are unrolled: beyond this they outnumber all registers */
+
+static int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
+
+bool depthwise_of(const struct plan *p, struct depthwise *made)
+{
+    struct depthwise d = {.p = p, .g = geometry_of(&p->conv), .multiplier = p->conv.oc / p->conv.g};
+    bool px = p->by == BY_PX;
+    d.vecs = px ? p->conv.oc : p->conv.oc / p->vec;
+    d.tail = px ? 0 : (int)(p->conv.oc % p->vec);
+    d.n_cols = axis_split(&d.g.w, (int)p->ow, px ? (int)p->vec : 1, EDGE_STATIC, d.cols);
+    if (p->unroll == UNROLL_KH) d.n_rows = axis_split(&d.g.h, (int)p->oh, 1, EDGE_STATIC, d.rows);
+    if (!d.n_cols || (p->unroll == UNROLL_KH && !d.n_rows)) return false;
+    *made = d;
+    return true;
+}
+
+int64_t depthwise_tasks(const struct depthwise *d, bool tail)
+{
+    int64_t rows = d->g.n * (d->n_rows ? 1 : d->g.h.out);
+    if (tail) return d->tail ? rows : 0;
+    return rows * (d->p->by == BY_PX ? d->vecs : ceil_div(d->vecs, d->p->oc));
+}
+
+static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
+{
+    (void)cpu;
+    int64_t multiplier = c->oc / c->g;
+    if (c->ic != c->g) return "it needs one input channel per group";
+    if (c->kw > MAX_KERNEL || c->kh > MAX_KERNEL) return "it needs kernels of at most 31x31";
+    if (c->layout == KILN_LAYOUT_NCHW && c->sw > 2) return "in nchw it needs sw of 1 or 2";
+    if (c->layout == KILN_LAYOUT_NHWC && (multiplier > 4 || 4 % multiplier))
+        return "in nhwc it needs oc / g of 1, 2 or 4, which divide a vector";
+    return NULL;
+}
+
+static const char *check(const struct plan *p)
+{
+    struct depthwise d;
+    bool px = p->by == BY_PX;
+    if (px != (p->conv.layout == KILN_LAYOUT_NCHW)) return "by must be oc in nhwc and px in nchw";
+    if (p->unroll != UNROLL_KW && p->unroll != UNROLL_KH) return "unroll must be kw or kh";
+    if (p->oh > 1 && p->unroll != UNROLL_KH) return "oh > 1 needs unroll=kh";
+    if (p->ow * p->oh + 2 + !p->cpu.fma + (px && p->conv.sw == 2) > p->cpu.registers)
+        return "ow * oh accumulators, a tap and a vector of src exceed the vector registers";
+    if (!depthwise_of(p, &d)) return "more than 32 static variants of one axis";
+    return NULL;
+}
+
+/* ---- the model ---- */
+
+/* Sums over the tiles of one row segment (NULL: bounds) and one column segment. */
+struct work {
+    double fmas, loads, rows; /* of one tile, executed */
+    int64_t code;             /* FMAs unrolled */
+};
+
+static struct work tile_work(const struct depthwise *d, const struct seg *r, const struct seg *c)
+{
+    const struct span *h = &d->g.h, *w = &d->g.w;
+    bool px = d->p->by == BY_PX;
+    int n_rows = r ? r->n : 1, width = px ? (int)ceil_div(c->n, d->p->vec) : c->n;
+    int64_t row_taps = 0, col_taps = 0;
+    for (int i = 0; i < n_rows; i++)
+        for (int64_t kh = 0; kh < h->kernel; kh++)
+            row_taps += !r || axis_where(h, r, i, kh, kh + 1) != WHERE_OUTSIDE;
+    for (int i = 0; i < (px ? 1 : width); i++)
+        for (int64_t kw = 0; kw < w->kernel; kw++)
+            col_taps += px ? width : axis_where(w, c, i, kw, kw + 1) != WHERE_OUTSIDE;
+    struct work k = {.fmas = (double)(row_taps * col_taps), .code = (r ? row_taps : 1) * col_taps};
+    double src_rows =
+        r ? (double)((n_rows - 1) * h->stride + (h->kernel - 1) * h->dilation + 1) : (double)h->kernel;
+    if (src_rows > (double)row_taps) src_rows = (double)row_taps;
+    double per_row =
+        px ? (double)(width * w->kernel * w->stride) : (double)((width - 1) * w->stride + w->kernel);
+    bool held = n_rows * width + (r ? n_rows : 1) * w->kernel + 2 <= d->p->cpu.registers;
+    k.loads = src_rows * per_row * (px ? 1.5 : 1) + (held ? (double)(row_taps * w->kernel) / n_rows : k.fmas);
+    k.rows = src_rows;
+    return k;
+}
+
+static void tile_cost(const struct depthwise *d, const struct seg *r, const struct seg *c, double tiles,
+                      struct cost *cost)
+{
+    const struct plan *p = d->p;
+    const struct cpu *cpu = &p->cpu;
+    struct work k = tile_work(d, r, c);
+    bool px = p->by == BY_PX;
+    double width = px ? (double)ceil_div(c->n, p->vec) : c->n, outs = width * (r ? r->n : 1);
+    double wide = cpu->lanes == 16 && p->vec < 16 && cpu->fma_per_cycle == 1 ? 2 : 1;
+    double fma = k.fmas / (cpu->fma_per_cycle * wide), latency = k.fmas / outs * FMA_LATENCY;
+    double held_bytes =
+        4.0 * (double)(p->vec * p->oc * d->g.w.in * d->g.h.kernel); /* rows of src used again */
+    double near = px || stream_rate(cpu, held_bytes) > 1e6 ? 1 : 2;
+    double load = k.loads * near / (cpu->load_per_cycle * wide);
+    double issue = (k.fmas + k.loads + 4 * k.rows) / ISSUE_WIDTH;
+    cost->fma += tiles * fma, cost->loads += tiles * load, cost->issue += tiles * issue;
+    cost->latency += tiles * latency;
+    cost->cycles += tiles * together((const double[]){fma, load, issue, latency}, 4);
+    cost->overhead += tiles * (TILE_OVERHEAD / 2.0 + 3 * k.rows + outs * (1.5 + p->conv.post_count) / 2 +
+                               (px && c->n % p->vec && !cpu->masks ? 20.0 : 0));
+    cost->fmas += k.code * (1 + (d->tail > 0 && d->vecs > 0));
+}
+
+static struct cost cost(const struct plan *p)
+{
+    struct depthwise d;
+    bool fits = depthwise_of(p, &d);
+    assert(fits);
+    (void)fits;
+    struct cost c = {.registers = (int)(p->ow * p->oh + 2 + !p->cpu.fma)};
+    double channels = (double)(d.g.n * (d.vecs + (d.tail > 0)));
+    for (const struct seg *s = d.cols; s < d.cols + d.n_cols; s++) {
+        if (!d.n_rows) tile_cost(&d, NULL, s, channels * (double)(d.g.h.out * s->count), &c);
+        for (int r = 0; r < d.n_rows; r++)
+            tile_cost(&d, &d.rows[r], s, channels * (double)(d.rows[r].count * s->count), &c);
+    }
+    c.tile_fmas = p->ow * p->oh * d.g.w.kernel * (p->unroll == UNROLL_KH ? d.g.h.kernel : 1);
+    c.tile_loads = (p->ow - 1) * d.g.w.stride + d.g.w.kernel;
+    double bytes = 4.0 * (double)(d.g.n) *
+                   (double)(p->conv.ic * d.g.h.in * d.g.w.in + p->conv.oc * d.g.h.out * d.g.w.out);
+    double scattered =
+        p->by == BY_OC && p->oc * p->vec < 64 && d.vecs > p->oc ? 1.3 : 1; /* few lines of each pixel */
+    c.memory = scattered * bytes / stream_rate(&p->cpu, bytes);
+    c.cycles = larger(c.cycles + c.overhead, c.memory) + 0.2 * c.memory;
+    return c;
+}
+
+static struct plan_sizes sizes(const struct plan *p)
+{
+    struct depthwise d;
+    depthwise_of(p, &d);
+    int64_t lanes = p->by == BY_PX ? 1 : p->vec;
+    return (struct plan_sizes){
+        .packed = (d.vecs + (d.tail > 0)) * lanes * d.g.h.kernel * d.g.w.kernel,
+        .tasks = depthwise_tasks(&d, false) + depthwise_tasks(&d, true),
+    };
+}
+
+/* ---- proposals ---- */
+
+static void offer_heights(struct plan p, algo_offer *offer, void *user)
+{
+    static const int64_t heights[] = {1, 2, 3, 4, 7, 14};
+    p.oh = 1, p.unroll = UNROLL_KW;
+    offer(user, &p);
+    p.unroll = UNROLL_KH;
+    for (size_t i = 0; i < sizeof heights / sizeof *heights; i++) {
+        p.oh = heights[i];
+        offer(user, &p);
+    }
+}
+
+static void offer_widths(struct plan p, int64_t out, int64_t most, algo_offer *offer, void *user)
+{
+    int64_t last = 0;
+    for (int64_t ow = most < out ? most : out; ow >= 1; ow--) {
+        int64_t even = ceil_div(out, ceil_div(out, ow));
+        if (even == last) continue;
+        last = p.ow = even;
+        offer_heights(p, offer, user);
+    }
+}
+
+static void propose(const struct plan *asked, algo_offer *offer, void *user)
+{
+    static const int64_t blocks[] = {1, 2, 4, 8, 32};
+    struct geometry g = geometry_of(&asked->conv);
+    struct plan p = *asked;
+    bool px = p.conv.layout == KILN_LAYOUT_NCHW;
+    p.by = px ? BY_PX : BY_OC, p.oc = 1;
+    for (p.vec = p.cpu.lanes; p.vec >= 4; p.vec /= 2) {
+        int64_t vecs = px ? 1 : p.conv.oc / p.vec;
+        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+            p.oc = blocks[i];
+            offer_widths(p, px ? ceil_div(g.w.out, p.vec) : g.w.out, p.cpu.registers - 3, offer, user);
+            if (p.oc >= vecs) break;
+        }
+        if ((px ? g.w.out : p.conv.oc) > p.vec / 2) break; /* narrower vectors would only be more of them */
+    }
+}
+
+static void nest(const struct plan *p, struct text *t)
+{
+    struct depthwise d;
+    depthwise_of(p, &d);
+    bool px = p->by == BY_PX;
+    if (px)
+        text_put(t, "  for oc in %lld, n in %lld, oh in %lld by %lld, ow in %lld by %lld vectors of %lld\n",
+                 (long long)d.vecs, (long long)d.g.n, (long long)d.g.h.out, (long long)p->oh,
+                 (long long)d.g.w.out, (long long)p->ow, (long long)p->vec);
+    else
+        text_put(t,
+                 "  for c in %lld vectors of %lld by %lld%s, n in %lld, oh in %lld by %lld, ow in %lld by "
+                 "%lld, c\n",
+                 (long long)d.vecs, (long long)p->vec, (long long)p->oc, d.tail ? " and a tail" : "",
+                 (long long)d.g.n, (long long)d.g.h.out, (long long)p->oh, (long long)d.g.w.out,
+                 (long long)p->ow);
+    text_put(t, "    acc[%lld][%lld] = 0\n", (long long)p->oh, (long long)p->ow);
+    text_put(t, "    for kh in %lld, kw in %lld;  unrolled: %s\n", (long long)d.g.h.kernel,
+             (long long)d.g.w.kernel, p->unroll == UNROLL_KH ? "kh kw" : "kw");
+    text_put(t, "      acc[i][j] += x * w[kh][kw]\n    dst = post-ops(acc)\n");
+}
+
+const struct algo algo_depthwise = {
+    .name = "depthwise",
+    .summary = "one input channel per group: vectors of channels in nhwc, along rows in nchw",
+    .exact = true,
+    .knobs = "by vec ow oh oc unroll",
+    .applicable = applicable,
+    .check = check,
+    .propose = propose,
+    .cost = cost,
+    .sizes = sizes,
+    .nest = nest,
+    .emit_run = depthwise_run,
+    .emit_pack = depthwise_pack,
+};
