@@ -113,19 +113,22 @@ static bool padding_follows(struct axis *a, int64_t out, int64_t pad)
     if (__builtin_mul_overflow(a->kernel - 1, a->dilation, &span) || __builtin_add_overflow(span, 1, &span) ||
         __builtin_mul_overflow(out - 1, a->stride, &reach) || __builtin_add_overflow(reach, span, &reach))
         return false;
-    a->low = pad == UNKNOWN ? (reach - a->in) / 2 : pad;
+    int64_t missing = reach > a->in ? reach - a->in : 0;
+    a->low = pad == UNKNOWN ? missing / 2 : pad;
     return !__builtin_sub_overflow(reach - a->in, a->low, &a->high);
 }
 
-/* Inputs behind the last window, too few for another output, are no padding and change nothing. */
+/* Inputs behind the last window that are too few for another output change nothing. */
 static enum kiln_status padding_check(struct axis *a, char axis, struct kiln_error *error)
 {
-    if (a->high < 0 && -a->high < a->stride) a->high = 0;
-    if (a->low >= 0 && a->high >= 0) return KILN_STATUS_OK;
-    return fail(error, KILN_STATUS_UNSUPPORTED,
-                "o%c leaves a part of i%c out: it follows that the input is padded by %" PRId64
-                " and %" PRId64 ", which must not be negative",
-                axis, axis, a->low, a->high);
+    if (a->high >= 0) return KILN_STATUS_OK;
+    if (a->high <= -a->stride)
+        return fail(error, KILN_STATUS_UNSUPPORTED,
+                    "o%c leaves out %" PRIu64 " at the end of i%c: fewer than s%c, which is %" PRId64
+                    ", can be left out",
+                    axis, UINT64_C(0) - (uint64_t)a->high, axis, axis, a->stride);
+    a->high = 0;
+    return KILN_STATUS_OK;
 }
 
 static enum kiln_status axis_resolve(const int64_t *s, char axis, struct axis *a, struct kiln_error *error)
