@@ -1,21 +1,6 @@
 /* door: finds and opens the code-generation module. Nothing else in the core knows that LLVM exists. */
 #include "door.h"
 
-#include "status.h"
-
-#ifdef KILN_STATIC_GENERATOR
-
-generator_entry kiln_generator;
-
-enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error)
-{
-    (void)path, (void)error;
-    *generator = kiln_generator();
-    return KILN_STATUS_OK;
-}
-
-#else
-
 #include <dlfcn.h>
 #include <limits.h>
 #include <link.h>
@@ -23,6 +8,16 @@ enum kiln_status door_open(const char *path, const struct generator **generator,
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "status.h"
+
+/* The generator that is linked in; NULL: it is a module. */
+#ifdef KILN_STATIC_GENERATOR
+generator_entry kiln_generator;
+static generator_entry *const built_in = kiln_generator;
+#else
+static generator_entry *const built_in = NULL;
+#endif
 
 #define MODULE "libkiln-generator.so"
 
@@ -60,16 +55,10 @@ static bool module_find(char path[PATH_MAX])
     return false;
 }
 
-/* The table inside an opened module, if it is one and of our version. */
-static enum kiln_status module_enter(void *module, const char *path, const struct generator **generator,
-                                     struct kiln_error *error)
+/* The table inside an opened module, if it is of our version. */
+static enum kiln_status module_enter(generator_entry *entry, const char *path,
+                                     const struct generator **generator, struct kiln_error *error)
 {
-    generator_entry *entry = NULL;
-    void *symbol = dlsym(module, GENERATOR_SYMBOL);
-    if (!symbol)
-        return fail(error, KILN_STATUS_SYSTEM, "%.256s is not a code-generation module: it lacks %s", path,
-                    GENERATOR_SYMBOL);
-    memcpy(&entry, &symbol, sizeof symbol);
     const struct generator *table = entry();
     if (table->version != GENERATOR_VERSION)
         return fail(error, KILN_STATUS_SYSTEM, "%.256s is of version %u: this library needs %d", path,
@@ -78,16 +67,9 @@ static enum kiln_status module_enter(void *module, const char *path, const struc
     return KILN_STATUS_OK;
 }
 
-enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error)
+static enum kiln_status module_open(const char *path, const struct generator **generator,
+                                    struct kiln_error *error)
 {
-    char found[PATH_MAX];
-    if (!path) path = secure_getenv("KILN_GENERATOR");
-    if (!path && !module_find(found))
-        return fail(
-            error, KILN_STATUS_SYSTEM,
-            "the code-generation module is not at %.256s nor in lib/kiln: set KILN_GENERATOR to its path",
-            found);
-    if (!path) path = found;
     /* Never closed: LLVM leaves threads' data behind, and kernels being compiled must not lose their code. */
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!module) {
@@ -98,7 +80,23 @@ enum kiln_status door_open(const char *path, const struct generator **generator,
             "package libllvm19, or set KILN_GENERATOR to another module",
             path, reason ? reason : "no reason given");
     }
-    return module_enter(module, path, generator, error);
+    generator_entry *entry = NULL;
+    void *symbol = dlsym(module, GENERATOR_SYMBOL);
+    if (!symbol)
+        return fail(error, KILN_STATUS_SYSTEM, "%.256s is not a code-generation module: it lacks %s", path,
+                    GENERATOR_SYMBOL);
+    memcpy(&entry, &symbol, sizeof symbol);
+    return module_enter(entry, path, generator, error);
 }
 
-#endif
+enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error)
+{
+    char found[PATH_MAX];
+    if (!path && built_in) return module_enter(built_in, "the generator linked in", generator, error);
+    if (!path) path = secure_getenv("KILN_GENERATOR");
+    if (path && *path) return module_open(path, generator, error);
+    if (module_find(found)) return module_open(found, generator, error);
+    return fail(error, KILN_STATUS_SYSTEM,
+                "the code-generation module is not at %.256s nor in lib/kiln: set KILN_GENERATOR to its path",
+                found);
+}

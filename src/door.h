@@ -34,8 +34,8 @@ struct generator {
 typedef const struct generator *generator_entry(void);
 #define GENERATOR_SYMBOL "kiln_generator"
 
-/* The table, from the module at `path`, or if that is NULL from KILN_GENERATOR (ignored in privileged
- * processes), or from beside this library. SYSTEM: what was looked for and where, and what to install. */
+/* The table, from the module at `path`; or if that is NULL the one linked in; or from KILN_GENERATOR
+ * (ignored in privileged processes), or from beside this library. SYSTEM: what was looked for and where, and what to install. */
 enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error);
 
 #endif

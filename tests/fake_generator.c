@@ -58,7 +58,7 @@ static enum kiln_status fake_compile(const struct request *r, kiln_sink *sink, v
     line_print(r, text);
     struct image *i = small_image(text, 0);
     if (!i) return fail(error, KILN_STATUS_MEMORY, "no memory");
-    if (!strncmp(r->machine, "aarch64", 7) == (SMALL_MACHINE == EM_X86_64)) i->elf_machine = OTHER_MACHINE;
+    i->elf_machine = strncmp(r->machine, "aarch64", 7) ? EM_X86_64 : EM_AARCH64;
     if (asks(r, "scratch")) i->scratch_bytes = 10000;
     if (asks(r, "huge")) i->scratch_bytes = PTRDIFF_MAX;
     image_seal(i);
