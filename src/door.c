@@ -32,8 +32,9 @@ enum { PLACES = sizeof places / sizeof *places };
 static bool own_folder(char folder[PATH_MAX])
 {
     Dl_info info;
-    struct link_map *map = NULL;
-    if (!dladdr1((const void *)places, &info, (void **)&map, RTLD_DL_LINKMAP) || !map) return false;
+    void *found = NULL;
+    if (!dladdr1((const void *)places, &info, &found, RTLD_DL_LINKMAP) || !found) return false;
+    const struct link_map *map = found;
     if (!realpath(map->l_name[0] ? map->l_name : "/proc/self/exe", folder)) return false;
     char *slash = strrchr(folder, '/');
     if (!slash) return false;
@@ -49,8 +50,9 @@ static bool module_find(char path[PATH_MAX])
     if (!own_folder(folder)) return false;
     for (int i = 0; i < PLACES; i++) {
         if ((size_t)snprintf(at, sizeof at, "%s%s", folder, places[i]) >= sizeof at) continue;
-        if (i == 0 || !access(at, R_OK)) memcpy(path, at, sizeof at);
-        if (!access(at, R_OK)) return true;
+        bool there = !access(at, R_OK);
+        if (there || i == 0) memcpy(path, at, sizeof at);
+        if (there) return true;
     }
     return false;
 }
