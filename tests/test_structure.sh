@@ -33,7 +33,7 @@ public kiln
 '
 generator='
 geometry machine
-emit vector
+emit vector taps
 post
 plan algo
 panel

@@ -85,7 +85,7 @@ void report_json(const struct result *r, int threads)
 
 /* ---- the table ---- */
 
-enum { CONV_WIDTH = 66 }; /* holds most convs; longer ones push their row to the right */
+enum { CONV_WIDTH = 77 }; /* holds most convs; longer ones push their row to the right */
 
 /* A text without its first word where that is "conv ", which every row would repeat. */
 static const char *after_conv(const char *text) { return strncmp(text, "conv ", 5) ? text : text + 5; }
