@@ -1,6 +1,7 @@
 /* The text form of convolutions, their checks and derived sizes. Most cases are lines of text in
  * cases/text_*.txt: "TEXT => EXPECTED". */
 #include "conv.h"
+#include "fuzz/fuzz_conv.c"
 #include "status.h"
 
 #include <criterion/criterion.h>
@@ -410,6 +411,30 @@ Test(conv, extreme_numbers_never_overflow)
         cr_assert_lt(conv_print(&c, text, sizeof text), sizeof text);
         assert_round_trip(text, &c, text);
     }
+}
+
+/* ---- the lines of the cases as inputs of the fuzz target: cut short, and with letters changed ---- */
+
+static void replay_line(const char *at, const char *text, const char *expected)
+{
+    static const char letters[] = "0123456789-+=|_(),. acdfghiknoprstuw8\xff";
+    (void)at, (void)expected;
+    char changed[2048];
+    size_t length = strlen(text);
+    for (size_t i = 0; i <= length; i++) LLVMFuzzerTestOneInput((const uint8_t *)text, i);
+    for (size_t i = 0; i < length; i++) {
+        memcpy(changed, text, length);
+        changed[i] = letters[draw(sizeof letters - 1)];
+        changed[draw(length)] = letters[draw(sizeof letters - 1)];
+        LLVMFuzzerTestOneInput((const uint8_t *)changed, length);
+    }
+}
+
+Test(conv_text, fuzz_corpus)
+{
+    state = 521288629u;
+    cr_assert_geq(each_line(SOURCE_DIR "/tests/cases/text_valid.txt", replay_line), 100);
+    cr_assert_geq(each_line(SOURCE_DIR "/tests/cases/text_invalid.txt", replay_line), 80);
 }
 
 /* ---- statuses ---- */
