@@ -25,6 +25,8 @@ struct subject {
     struct kiln_plan *plan;
     struct data data;
     void *packed, *scratch;
+    kiln_kernel *kernel;
+    size_t tasks;
     double compile_ms;
 };
 
@@ -61,6 +63,8 @@ static enum kiln_status subject_fill(struct subject *s, const struct kiln_conv *
     s->packed = fill_memory(kiln_plan_packed_size(s->plan));
     s->scratch = fill_memory(kiln_plan_scratch_size(s->plan));
     s->data.args.weights = s->packed;
+    s->kernel = kiln_plan_kernel(s->plan);
+    s->tasks = kiln_plan_tasks(s->plan);
     enum kiln_status status = kiln_pack(s->plan, s->data.weights, s->packed, error);
     return status == KILN_STATUS_OK ? kiln_run(s->plan, &s->data.args, error) : status;
 }
@@ -76,7 +80,7 @@ static void run_ours(void *state)
 static void run_kernel(void *state)
 {
     struct subject *s = state;
-    kiln_plan_kernel(s->plan)(&s->data.args, 0, kiln_plan_tasks(s->plan), s->scratch);
+    s->kernel(&s->data.args, 0, s->tasks, s->scratch);
 }
 
 static void run_pack(void *state)
