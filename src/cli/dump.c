@@ -12,7 +12,7 @@ struct dump {
     const char *output;
 };
 
-#define FLAG_DUMP(name, kind, help) {name, NULL, help, flag_choice, offsetof(struct dump, what), 1 + kind}
+#define FLAG_DUMP(name, kind, help) {name, NULL, help, flag_choice, offsetof(struct dump, what), 1 + (kind)}
 
 static const struct flag flags[] = {
     FLAG_DUMP("ir", KILN_DUMP_IR, "LLVM IR as emitted, its blocks named after the loops"),

@@ -68,8 +68,8 @@ static double post_most(const struct kiln_post *post, double most)
     case KILN_POST_ADD: return most + 2;
     case KILN_POST_SCALE:
     case KILN_POST_PRELU: return most * 2;
-    case KILN_POST_LEAKY: return most * fmax(1, fabsf(post->a));
-    case KILN_POST_CLIP: return fmax(most, fmax(fabsf(post->a), fabsf(post->b)));
+    case KILN_POST_LEAKY: return most * fmax(1, fabs((double)post->a));
+    case KILN_POST_CLIP: return fmax(most, fmax(fabs((double)post->a), fabs((double)post->b)));
     default: return most;
     }
 }

@@ -20,6 +20,13 @@ static char *trimmed(char *text)
     return text;
 }
 
+/* Memory that was asked for. Lists of convolutions are short: without room for one, nothing else goes. */
+static void *need(void *memory)
+{
+    if (!memory) exit(complain("no memory for the list of convolutions"));
+    return memory;
+}
+
 /* The part of text behind its index-th '|' up to the next, in memory of its own; NULL: there is none. */
 static char *part(const char *text, int index)
 {
@@ -28,35 +35,29 @@ static char *part(const char *text, int index)
         if (!text) return NULL;
         text++;
     }
-    char *copy = strndup(text, strcspn(text, "|"));
-    if (!copy) return NULL;
-    char *inner = trimmed(copy);
+    char *copy = need(strndup(text, strcspn(text, "|")));
+    const char *inner = trimmed(copy);
     memmove(copy, inner, strlen(inner) + 1);
     return copy;
 }
 
-static bool grow(struct lines *lines)
+static struct line *line_new(struct lines *lines)
 {
-    if (lines->count < lines->room) return true;
-    size_t room = lines->room ? 2 * lines->room : 16;
-    struct line *at = realloc(lines->at, room * sizeof *at);
-    if (!at) return false;
-    lines->at = at;
-    lines->room = room;
-    return true;
+    if (lines->count == lines->room) {
+        lines->room = lines->room ? 2 * lines->room : 16;
+        lines->at = need(realloc(lines->at, lines->room * sizeof *lines->at));
+    }
+    return &lines->at[lines->count++];
 }
 
 bool lines_add(struct lines *lines, const char *text, const char *where)
 {
-    struct line line = {0};
+    struct kiln_conv conv;
     struct kiln_error error;
-    if (kiln_conv_parse(&line.conv, text, &error) != KILN_STATUS_OK)
+    if (kiln_conv_parse(&conv, text, &error) != KILN_STATUS_OK)
         return complain("%s%s%s", where ? where : "", where ? ": " : "", error.text), false;
-    line.text = strdup(text);
-    line.schedule = part(text, 1);
-    line.machine = part(text, 2);
-    if (!line.text || !grow(lines)) return complain("no memory for the list of convolutions"), false;
-    lines->at[lines->count++] = line;
+    *line_new(lines) = (struct line){
+        .text = need(strdup(text)), .conv = conv, .schedule = part(text, 1), .machine = part(text, 2)};
     return true;
 }
 

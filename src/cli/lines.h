@@ -6,7 +6,7 @@
 
 /* One convolution asked for: a conv, a benchdnn word, or a plan line. */
 struct line {
-    char *text; /* as written, comment and outer blanks removed; the three below point into copies */
+    char *text;            /* as written, comment and outer blanks removed */
     struct kiln_conv conv; /* its conv, parsed and checked */
     char *schedule;        /* between the first '|' and the second, or NULL: the planner chooses */
     char *machine;         /* behind the second '|', such as "avx512", or NULL */
