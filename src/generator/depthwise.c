@@ -31,14 +31,20 @@ int64_t depthwise_tasks(const struct depthwise *d, bool tail)
     return rows * (d->p->by == BY_PX ? d->vecs : ceil_div(d->vecs, d->p->oc));
 }
 
+/* Whether the pixels of a channel's row follow each other, in src and dst. */
+static bool rows_contiguous(const struct kiln_conv *c)
+{
+    return c->layout == KILN_LAYOUT_NCHW || (c->ic == 1 && c->oc == 1);
+}
+
 static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
 {
     (void)cpu;
     int64_t multiplier = c->oc / c->g;
     if (c->ic != c->g) return "it needs one input channel per group";
     if (c->kw > MAX_KERNEL || c->kh > MAX_KERNEL) return "it needs kernels of at most 31x31";
-    if (c->layout == KILN_LAYOUT_NCHW && c->sw > 2) return "in nchw it needs sw of 1 or 2";
-    if (c->layout == KILN_LAYOUT_NHWC && (multiplier > 4 || 4 % multiplier))
+    if (rows_contiguous(c) && c->sw > 2) return "along rows it needs sw of 1 or 2";
+    if (!rows_contiguous(c) && (multiplier > 4 || 4 % multiplier))
         return "in nhwc it needs oc / g of 1, 2 or 4, which divide a vector";
     return NULL;
 }
@@ -47,7 +53,8 @@ static const char *check(const struct plan *p)
 {
     struct depthwise d;
     bool px = p->by == BY_PX;
-    if (px != (p->conv.layout == KILN_LAYOUT_NCHW)) return "by must be oc in nhwc and px in nchw";
+    if (px != rows_contiguous(&p->conv))
+        return "by must be px where the pixels of a row follow each other, else oc";
     if (p->unroll != UNROLL_KW && p->unroll != UNROLL_KH) return "unroll must be kw or kh";
     if (p->oh > 1 && p->unroll != UNROLL_KH) return "oh > 1 needs unroll=kh";
     if (p->ow * p->oh + 2 + !p->cpu.fma + (px && p->conv.sw == 2) > p->cpu.registers)
@@ -131,7 +138,7 @@ static struct cost cost(const struct plan *p)
     double scattered =
         p->by == BY_OC && p->oc * p->vec < 64 && d.vecs > p->oc ? 1.3 : 1; /* few lines of each pixel */
     c.memory = scattered * bytes / stream_rate(&p->cpu, bytes);
-    c.cycles = larger(c.cycles + c.overhead, c.memory) + 0.2 * c.memory;
+    c.cycles = overlapped(c.cycles + c.overhead, c.memory);
     return c;
 }
 
@@ -176,7 +183,7 @@ static void propose(const struct plan *asked, algo_offer *offer, void *user)
     static const int64_t blocks[] = {1, 2, 4, 8, 32};
     struct geometry g = geometry_of(&asked->conv);
     struct plan p = *asked;
-    bool px = p.conv.layout == KILN_LAYOUT_NCHW;
+    bool px = rows_contiguous(&p.conv);
     p.by = px ? BY_PX : BY_OC, p.oc = 1;
     for (p.vec = p.cpu.lanes; p.vec >= 4; p.vec /= 2) {
         int64_t vecs = px ? 1 : p.conv.oc / p.vec;

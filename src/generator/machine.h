@@ -7,6 +7,9 @@
 
 #include <math.h>
 
+/* Cycles that each turn of an innermost loop costs beside its instructions' throughput. */
+static const double BODY_OVERHEAD = 0.7;
+
 enum {
     FMA_LATENCY = 4,    /* cycles from an accumulator to itself */
     ISSUE_WIDTH = 5,    /* instructions a cycle, sustained */
@@ -31,5 +34,11 @@ static inline double together(const double *parts, int n)
 }
 
 static inline double larger(double x, double y) { return x > y ? x : y; }
+
+/* Cycles of computing while memory streams: prefetchers hide most of the shorter. */
+static inline double overlapped(double compute, double memory)
+{
+    return larger(compute, memory) + 0.3 * (compute < memory ? compute : memory);
+}
 
 #endif

@@ -109,7 +109,8 @@ enum kiln_status plan_parse(struct plan *p, const char *schedule, struct kiln_er
     for (int i = 0; !status && i < plan_knob_count; i++)
         *knob_at(&q, &plan_knobs[i]) = knob_default(&q, &plan_knobs[i]);
     while (!status && words_next(&words, &w)) status = parse_knob(&q, w, &seen, error);
-    if (!status) status = plan_check(&q, error);
+    struct cost cost;
+    if (!status) status = plan_check(&q, &cost, error);
     if (!status) *p = q;
     return status;
 }
@@ -163,7 +164,7 @@ static enum kiln_status check_knobs(const struct plan *p, struct kiln_error *err
     return KILN_STATUS_OK;
 }
 
-enum kiln_status plan_check(const struct plan *p, struct kiln_error *error)
+enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln_error *error)
 {
     const char *why = p->algo->applicable(&p->conv, &p->cpu);
     if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s cannot do this: %s", p->algo->name, why);
@@ -174,9 +175,9 @@ enum kiln_status plan_check(const struct plan *p, struct kiln_error *error)
                     "schedule: the packed weights would exceed PTRDIFF_MAX bytes");
     why = p->algo->check(p);
     if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s: %s", p->algo->name, why);
-    int64_t fmas = p->algo->cost(p).fmas;
-    if (fmas > MAX_FMAS)
+    *cost = p->algo->cost(p);
+    if (cost->fmas > MAX_FMAS)
         return fail(error, KILN_STATUS_INVALID, "schedule: it unrolls %lld FMAs, at most %d are allowed",
-                    (long long)fmas, MAX_FMAS);
+                    (long long)cost->fmas, MAX_FMAS);
     return KILN_STATUS_OK;
 }

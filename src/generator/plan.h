@@ -56,8 +56,9 @@ enum kiln_status plan_parse(struct plan *p, const char *schedule, struct kiln_er
 size_t plan_print_schedule(const struct plan *p, char *text, size_t room);
 size_t plan_print(const struct plan *p, char *text, size_t room);
 
-/* OK, or INVALID with the first broken condition as a sentence. */
-enum kiln_status plan_check(const struct plan *p, struct kiln_error *error);
+/* OK, or INVALID with the first broken condition as a sentence; then cost is what the plan costs. */
+struct cost;
+enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln_error *error);
 
 /* What a plan makes: sizes in elements. */
 struct plan_sizes {

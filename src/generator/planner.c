@@ -5,6 +5,9 @@
 #include "post.h"
 #include "status.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* The default is the least code within this factor of the best estimate: code costs compile time and
  * instruction cache, which the model does not see. */
 static const double near_best = 1.03;
@@ -21,43 +24,65 @@ static const char *unsupported(const struct kiln_conv *c)
 
 /* ---- one algorithm's schedules ---- */
 
-struct search {
+/* The least cycles met for each amount of code, as far as code that is larger is also faster: what a
+ * choice between speed and code can be made from. Kept in ascending order of code. */
+enum { MAX_FRONT = 64 };
+struct front {
     struct contender *contender;
-    int budget;
-    double least_cycles; /* second pass: take the least code within near_best of it; 0: first pass */
+    int budget, n;
+    struct plan plans[MAX_FRONT];
+    struct cost costs[MAX_FRONT];
 };
 
-static bool better(const struct search *s, const struct cost *cost)
+static void front_remove(struct front *f, int i)
 {
-    const struct contender *c = s->contender;
-    if (!s->least_cycles) return !c->has_best || cost->cycles < c->cost.cycles;
-    if (cost->cycles > s->least_cycles * near_best) return false;
-    return cost->fmas < c->cost.fmas || (cost->fmas == c->cost.fmas && cost->cycles < c->cost.cycles);
+    f->n--;
+    memmove(&f->plans[i], &f->plans[i + 1], (size_t)(f->n - i) * sizeof *f->plans);
+    memmove(&f->costs[i], &f->costs[i + 1], (size_t)(f->n - i) * sizeof *f->costs);
+}
+
+static void front_insert(struct front *f, int i, const struct plan *p, const struct cost *cost)
+{
+    memmove(&f->plans[i + 1], &f->plans[i], (size_t)(f->n - i) * sizeof *f->plans);
+    memmove(&f->costs[i + 1], &f->costs[i], (size_t)(f->n - i) * sizeof *f->costs);
+    f->n++;
+    f->plans[i] = *p, f->costs[i] = *cost;
 }
 
 static void consider(void *user, const struct plan *p)
 {
-    struct search *s = user;
-    struct contender *c = s->contender;
-    if (plan_check(p, NULL)) return;
-    struct cost cost = p->algo->cost(p);
-    c->offered += !s->least_cycles;
-    if (cost.fmas > s->budget) {
-        c->over_budget += !s->least_cycles;
+    struct front *f = user;
+    struct cost cost;
+    if (plan_check(p, &cost, NULL)) return;
+    f->contender->offered++;
+    if (cost.fmas > f->budget) {
+        f->contender->over_budget++;
         return;
     }
-    if (better(s, &cost)) c->best = *p, c->cost = cost, c->has_best = true;
+    int i = 0; /* of the first with more code */
+    while (i < f->n && f->costs[i].fmas <= cost.fmas) i++;
+    if (i && f->costs[i - 1].cycles <= cost.cycles) return;
+    while (i < f->n && f->costs[i].cycles >= cost.cycles) front_remove(f, i);
+    if (i && f->costs[i - 1].fmas == cost.fmas) front_remove(f, --i);
+    if (f->n == MAX_FRONT) front_remove(f, 0); /* the slowest */
+    if (i > f->n) i = f->n;
+    front_insert(f, i, p, &cost);
 }
 
-static void contend(struct contender *c, const struct plan *asked, int budget)
+static enum kiln_status contend(struct contender *c, const struct plan *asked, int budget,
+                                struct kiln_error *error)
 {
     struct plan p = *asked;
+    struct front *f = malloc(sizeof *f);
+    if (!f) return fail(error, KILN_STATUS_MEMORY, "no memory to plan in");
     p.algo = c->algo;
-    struct search s = {.contender = c, .budget = budget};
-    c->algo->propose(&p, consider, &s);
-    if (!c->has_best) return;
-    s.least_cycles = c->cost.cycles;
-    c->algo->propose(&p, consider, &s);
+    f->contender = c, f->budget = budget, f->n = 0;
+    c->algo->propose(&p, consider, f);
+    for (int i = 0; i < f->n && !c->has_best; i++)
+        if (f->costs[i].cycles <= f->costs[f->n - 1].cycles * near_best)
+            c->best = f->plans[i], c->cost = f->costs[i], c->has_best = true;
+    free(f);
+    return KILN_STATUS_OK;
 }
 
 /* ---- all of them ---- */
@@ -71,7 +96,8 @@ enum kiln_status planner_choose(const struct plan *p, int budget, struct choice 
     for (int i = 0; i < algo_count; i++) {
         struct contender *c = &choice->contenders[i];
         *c = (struct contender){.algo = algos[i], .why = algos[i]->applicable(&p->conv, &p->cpu)};
-        if (!c->why) contend(c, p, budget);
+        enum kiln_status status = c->why ? KILN_STATUS_OK : contend(c, p, budget, error);
+        if (status) return status;
         const struct contender *best = choice->winner < 0 ? NULL : &choice->contenders[choice->winner];
         if (c->has_best && (!best || c->cost.cycles < best->cost.cycles)) choice->winner = i;
     }

@@ -126,21 +126,70 @@ void store_lanes(struct emit *e, value v, value p, lanes_mask mask)
     }
 }
 
-/* log2(lanes) perfect shuffles: each interleaves the first half of the vectors with the second. */
+/* ---- transposition, by shuffles that are single instructions: within 128-bit blocks of four lanes, then
+ * of whole blocks ---- */
+
+enum { BLOCK = 4, MAX_BLOCKS = MAX_LANES / BLOCK };
+
+/* In each block: units of `unit` lanes from the low or the high half of x's and y's block, in turns. */
+static value unpack(struct emit *e, value x, value y, int unit, bool high)
+{
+    int lanes[MAX_LANES];
+    for (int i = 0; i < e->lanes; i++) {
+        int within = i % BLOCK, turn = within / unit;
+        lanes[i] = i / BLOCK * BLOCK + (high ? BLOCK / 2 : 0) + turn / 2 * unit + within % unit;
+        if (turn % 2) lanes[i] += e->lanes;
+    }
+    return shuffle(e, x, y, lanes, e->lanes);
+}
+
+/* Every other block of x, from its first or second on, then of y. */
+static value every_other(struct emit *e, value x, value y, bool odd)
+{
+    int lanes[MAX_LANES];
+    for (int i = 0; i < e->lanes; i++) {
+        int block = 2 * (i / BLOCK) + odd; /* of x and y in a row */
+        lanes[i] = block * BLOCK + i % BLOCK;
+    }
+    return shuffle(e, x, y, lanes, e->lanes);
+}
+
+/* Four rows: block b of the new v[i] is lane i of block b of each of the four. */
+static void transpose_blocks(struct emit *e, value v[BLOCK])
+{
+    value lo[] = {unpack(e, v[0], v[1], 1, false), unpack(e, v[2], v[3], 1, false)};
+    value hi[] = {unpack(e, v[0], v[1], 1, true), unpack(e, v[2], v[3], 1, true)};
+    v[0] = unpack(e, lo[0], lo[1], 2, false), v[1] = unpack(e, lo[0], lo[1], 2, true);
+    v[2] = unpack(e, hi[0], hi[1], 2, false), v[3] = unpack(e, hi[0], hi[1], 2, true);
+}
+
+/* n rows of n blocks, transposed as a matrix of blocks. */
+static void transpose_of_blocks(struct emit *e, value *rows, int n)
+{
+    value even[MAX_BLOCKS], odd[MAX_BLOCKS];
+    if (n == 1) return;
+    for (int i = 0; i < n / 2; i++) {
+        even[i] = every_other(e, rows[2 * i], rows[2 * i + 1], false);
+        odd[i] = every_other(e, rows[2 * i], rows[2 * i + 1], true);
+    }
+    if (n == 2) {
+        rows[0] = even[0], rows[1] = odd[0];
+        return;
+    }
+    rows[0] = every_other(e, even[0], even[1], false), rows[2] = every_other(e, even[0], even[1], true);
+    rows[1] = every_other(e, odd[0], odd[1], false), rows[3] = every_other(e, odd[0], odd[1], true);
+}
+
 void transpose(struct emit *e, value *v, int n)
 {
-    int lanes = e->lanes, half = lanes / 2, lo[MAX_LANES], hi[MAX_LANES];
-    for (int j = 0; j < half; j++) {
-        lo[2 * j] = j, lo[2 * j + 1] = lanes + j;
-        hi[2 * j] = half + j, hi[2 * j + 1] = lanes + half + j;
-    }
-    for (int i = n; i < lanes; i++) v[i] = LLVMGetPoison(e->vec);
-    for (int step = 1; step < lanes; step *= 2) {
-        value to[MAX_LANES];
-        for (int i = 0; i < half; i++) {
-            to[2 * i] = shuffle(e, v[i], v[i + half], lo, lanes);
-            to[2 * i + 1] = shuffle(e, v[i], v[i + half], hi, lanes);
-        }
-        memcpy(v, to, (size_t)lanes * sizeof *v);
+    int blocks = e->lanes / BLOCK;
+    assert(blocks <= 4);
+    for (int i = n; i < e->lanes; i++) v[i] = LLVMGetPoison(e->vec);
+    for (int b = 0; b < blocks; b++) transpose_blocks(e, v + b * BLOCK);
+    for (int i = 0; i < BLOCK; i++) {
+        value rows[MAX_BLOCKS];
+        for (int b = 0; b < blocks; b++) rows[b] = v[b * BLOCK + i];
+        transpose_of_blocks(e, rows, blocks);
+        for (int b = 0; b < blocks; b++) v[b * BLOCK + i] = rows[b];
     }
 }
