@@ -44,6 +44,8 @@ static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
     if (c->ic != c->g) return "it needs one input channel per group";
     if (c->kw > MAX_KERNEL || c->kh > MAX_KERNEL) return "it needs kernels of at most 31x31";
     if (rows_contiguous(c) && c->sw > 2) return "along rows it needs sw of 1 or 2";
+    if (rows_contiguous(c) && c->accuracy == KILN_ACCURACY_STRICT && (c->pl || c->pr))
+        return "along rows it multiplies padding by weights, which under strict must not meet NaN or Inf";
     if (!rows_contiguous(c) && (multiplier > 4 || 4 % multiplier))
         return "in nhwc it needs oc / g of 1, 2 or 4, which divide a vector";
     return NULL;
