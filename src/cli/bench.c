@@ -140,13 +140,14 @@ static void report(const struct bench *b, const struct result *result, int threa
     report_row(result, threads);
 }
 
-/* Kiln itself failed, or disagrees with a peer. What it does not support is no failure. */
-static bool result_failed(const struct result *result)
+/* The exit status that one result asks for. What Kiln does not support is no failure. */
+static int result_status(const struct result *result)
 {
+    if (result->status == KILN_STATUS_INVALID) return EXIT_USAGE; /* such as its schedule */
     bool failed = result->status != KILN_STATUS_OK && result->status != KILN_STATUS_UNSUPPORTED;
     for (int i = 0; i < result->timing_count; i++)
         failed |= !*result->timings[i].error && !result->timings[i].agrees;
-    return failed;
+    return failed ? EXIT_FAILED : EXIT_GOOD;
 }
 
 static int measure_all(const struct bench *b, const struct setup *setup, struct result *results)
@@ -160,7 +161,8 @@ static int measure_all(const struct bench *b, const struct setup *setup, struct 
         ask_options(&b->common, line, &options);
         conv_measure(setup, line, &options, &results[i]);
         report(b, &results[i], setup->threads, &head);
-        if (result_failed(&results[i])) status = EXIT_FAILED;
+        int asked = result_status(&results[i]);
+        status = asked > status ? asked : status;
     }
     return status;
 }

@@ -1,0 +1,117 @@
+/* bench: its arithmetic from inside; from outside, with a peer whose answers are known, what it says and
+ * with which status it exits. KILN is the path of the program. */
+#include "cli/bench_time.c"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+void *fill_memory(size_t bytes) { return malloc(bytes); }
+
+Test(bench, quantile)
+{
+    double values[] = {5, 1, 4, 2, 3};
+    cr_assert_eq(quantile(values, 5, 0.5), 3);
+    cr_assert_eq(quantile(values, 5, 0), 1);
+    cr_assert_eq(quantile(values, 5, 1), 5);
+    cr_assert_eq(quantile(values, 5, 0.95), 5);
+    cr_assert_eq(quantile(values, 1, 0.5), 1);
+    cr_assert_eq(quantile(values, 0, 0.5), 0);
+}
+
+static void run_slow(void *state)
+{
+    ++*(int *)state;
+    double end = now_us() + 300;
+    while (now_us() < end) continue;
+}
+
+static void run_fast(void *state) { ++*(int *)state; }
+
+Test(bench, race)
+{
+    int slow = 0, fast = 0;
+    struct contender both[] = {{.run = run_slow, .state = &slow}, {.run = run_fast, .state = &fast}};
+    contenders_race(both, 2, 0, 0);
+    cr_assert_geq(both[0].us, 300);
+    cr_assert_lt(both[1].us, 20);
+    cr_assert_geq(slow, 2 * SAMPLES_MIN);
+    cr_assert_geq(fast, 100 * SAMPLES_MIN, "short calls are timed in batches");
+}
+
+/* Runs `kiln bench ARGUMENTS` and keeps what it writes. */
+static int run_bench(const char *arguments, char *said, size_t room)
+{
+    char command[1024];
+    snprintf(command, sizeof command, "\"$KILN\" bench --min-time 0.001 %s 2>&1", arguments);
+    FILE *pipe = popen(command, "r");
+    cr_assert(pipe);
+    size_t length = fread(said, 1, room - 1, pipe);
+    said[length] = 0;
+    int status = pclose(pipe);
+    cr_assert(WIFEXITED(status), "%s ended by a signal", command);
+    return WEXITSTATUS(status);
+}
+
+#define NHWC "'conv ic3 ih6 iw7 oc5 kh3 kw3 ph1 f32 nhwc +bias +relu' "
+#define NCHW "'conv ic3 ih6 iw7 oc5 kh3 kw3 ph1 f32 nchw +bias +add' "
+
+static const struct {
+    const char *arguments;
+    int status;
+    const char *says[5]; /* each must be there */
+} cases[] = {
+    {NHWC, 0, {"schedule", "n1 ic3 ih6 iw7 oc5", "command line", "direct"}},
+    {NHWC "--peers fake", 0, {"fake:right", "ratio"}},
+    {NCHW "--peers fake",
+     1,
+     {"fake:wrong", "fake:wrong: outputs differ", "fake:nan: outputs differ by inf", "it \"refuses\""}},
+    {NHWC "--layout nchw --peers fake", 1, {"fake:wrong", " nchw "}},
+    {NHWC "--json",
+     0,
+     {"{\"conv\": \"conv n1 ic3", "\"layout\": \"nhwc\", \"threads\": 1", "\"plan\": \"conv n1"}},
+    {NHWC "--json --threads 2", 0, {"\"threads\": 2"}},
+    {NHWC "--json --peers fake",
+     0,
+     {"\"peer\": \"fake:right\"", "\"peer_us\": ", "\"ratio\": ", "\"call_overhead_ns\": "}},
+    {NCHW "--json --peers fake",
+     1,
+     {"\"peer\": \"fake:refuses\", \"error\": \"it \\\"refuses\\\"\"}", "differ by inf"}},
+    {"'conv ic3 iw7 oc5 kw3 bf16' " NHWC, 0, {"skipped: ", "n1 ic3 ih6"}},
+    {"'conv ic3 iw7 oc5 kw3 bf16' --json", 0, {"\"error\": \""}},
+    {NHWC "--schedule nonsense", 2, {"invalid: "}},
+    {NHWC "--peers nobody", 2, {"kiln-peer-nobody.so"}},
+    {NHWC "--peers ../fake", 2, {"'../fake'"}},
+    {NHWC "--layout nwhc", 2, {"nwhc"}},
+    {NHWC "--min-time 0", 2, {"--min-time: '0'"}},
+    {NHWC "--min-time 1s", 2, {"'1s'"}},
+    {"", 2, {"no convolution given"}},
+    {"-f /nowhere", 2, {"/nowhere"}},
+};
+
+Test(bench, from_outside)
+{
+    cr_assert(getenv("KILN"), "KILN must be the path of the program");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char said[16384];
+        int status = run_bench(cases[i].arguments, said, sizeof said);
+        cr_expect_eq(status, cases[i].status, "bench %s: status %d\n%s", cases[i].arguments, status, said);
+        for (int j = 0; j < 5 && cases[i].says[j]; j++)
+            cr_expect(strstr(said, cases[i].says[j]), "bench %s: no '%s' in\n%s", cases[i].arguments,
+                      cases[i].says[j], said);
+    }
+}
+
+/* Files are summed up one by one, in the order given, and all together. */
+Test(bench, families)
+{
+    char said[16384];
+    const char *arguments = NHWC "-f " SOURCE_DIR "/bench/shapes/tiny.txt " NHWC " --isa sse2";
+    cr_assert_eq(run_bench(arguments, said, sizeof said), 0, "%s", said);
+    const char *summary = strstr(said, "\nratio = ");
+    cr_assert(summary, "%s", said);
+    const char *first = strstr(summary, "command line"), *file = strstr(summary, "/tiny.txt");
+    cr_assert(first && file && first < file && strstr(file, "command line") && strstr(file, "\nall "), "%s",
+              said);
+}
