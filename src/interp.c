@@ -46,6 +46,9 @@ int64_t interp_dst_offset(const struct kiln_conv *c, int64_t n, int64_t oc, cons
     return offset_in(c->layout, n, oc, at, c->oc, (const int64_t[]){conv_od(c), conv_oh(c), conv_ow(c)});
 }
 
+/* From one element of a row of src to the next. */
+static int64_t row_step(const struct kiln_conv *c) { return c->layout == KILN_LAYOUT_NHWC ? c->ic : 1; }
+
 /* The depth, row or column of src that tap k of output position o reads, or -1 for a zero. */
 static int64_t src_d(const struct kiln_conv *c, int64_t o, int64_t k)
 {
@@ -117,6 +120,17 @@ static float finish(const struct kiln_conv *c, const struct kiln_args *args, dou
 
 /* ---- one element ---- */
 
+/* Adds the taps of one row of the kernel, which reads the row of src that begins at `row`. */
+static double row_sum(const struct kiln_conv *c, double sum, const float *row, const float *w, int64_t ow)
+{
+    int64_t step = row_step(c);
+    for (int64_t kw = 0; kw < c->kw; kw++) {
+        int64_t iw = src_w(c, ow, kw);
+        if (iw >= 0) sum += (double)row[iw * step] * w[kw];
+    }
+    return sum;
+}
+
 double interp_sum(const struct kiln_conv *c, const float *src, const float *weights, int64_t n, int64_t oc,
                   const int64_t at[3])
 {
@@ -125,12 +139,12 @@ double interp_sum(const struct kiln_conv *c, const float *src, const float *weig
     double sum = 0;
     for (int64_t ic = first; ic < first + icg; ic++)
         for (int64_t kd = 0; kd < c->kd; kd++)
-            for (int64_t kh = 0; kh < c->kh; kh++)
-                for (int64_t kw = 0; kw < c->kw; kw++, w++) {
-                    int64_t tap[3];
-                    if (interp_tap(c, at, (const int64_t[]){kd, kh, kw}, tap))
-                        sum += (double)src[interp_src_offset(c, n, ic, tap)] * *w;
-                }
+            for (int64_t kh = 0; kh < c->kh; kh++, w += c->kw) {
+                int64_t id = src_d(c, at[0], kd), ih = src_h(c, at[1], kh);
+                if (id < 0 || ih < 0) continue;
+                int64_t row = interp_src_offset(c, n, ic, (const int64_t[]){id, ih, 0});
+                sum = row_sum(c, sum, src + row, w, at[2]);
+            }
     return sum;
 }
 
@@ -155,7 +169,7 @@ struct tile {
 /* Adds input channel ic, tap (kd, kh, kw), whose row of src begins at `row`; w[tile->channels]. */
 static void tile_add(struct tile *t, const struct kiln_conv *c, const float *row, int64_t kw, const double *w)
 {
-    int64_t step = c->layout == KILN_LAYOUT_NHWC ? c->ic : 1;
+    int64_t step = row_step(c);
     for (int i = 0; i < t->columns; i++) {
         int64_t iw = src_w(c, t->ow + i, kw);
         if (iw < 0) continue;

@@ -61,9 +61,10 @@ static enum kiln_status machine_choose(struct cpu *cpu, const struct kiln *k,
     return cpu_cap(cpu, options->isa, error);
 }
 
-/* That a whole plan line was made for this conv and this machine. */
-static enum kiln_status line_check(const struct job *job, const char *line, struct kiln_error *error)
+/* That a whole plan line was made for this conv; the machine is lowered to the level it names. */
+static enum kiln_status line_read(struct job *job, const char *line, struct kiln_error *error)
 {
+    char level[32];
     struct kiln_conv conv;
     struct words machine, more;
     struct word isa, extra;
@@ -76,11 +77,10 @@ static enum kiln_status line_check(const struct job *job, const char *line, stru
         words_next(&machine, &extra))
         return fail(error, KILN_STATUS_INVALID,
                     "schedule is a plan line without the form \"conv | schedule | isa\"");
-    if (!word_is(isa, isa_name(job->cpu.isa)))
-        return fail(error, KILN_STATUS_INVALID,
-                    "schedule is a plan line for \"%.*s\": this machine is used as %s", WORD(isa),
-                    isa_name(job->cpu.isa));
-    return KILN_STATUS_OK;
+    if ((size_t)snprintf(level, sizeof level, "%.*s", (int)isa.length, isa.at) >= sizeof level)
+        return fail(error, KILN_STATUS_INVALID, "schedule is a plan line for \"%.*s\": not a machine",
+                    WORD(isa));
+    return cpu_cap(&job->cpu, level, error);
 }
 
 /* Copies the schedule, which is opaque here, out of options->schedule; "" if there is none. */
@@ -90,7 +90,7 @@ static enum kiln_status schedule_read(struct job *job, struct kiln_error *error)
     struct words part = {0};
     if (!text) return KILN_STATUS_OK;
     bool line = strchr(text, '|') != NULL;
-    enum kiln_status status = line ? line_check(job, text, error) : KILN_STATUS_OK;
+    enum kiln_status status = line ? line_read(job, text, error) : KILN_STATUS_OK;
     if (status) return status;
     if (!words_part(text, line ? 1 : 0, &part) || part.at == part.end)
         return fail(error, KILN_STATUS_INVALID, "schedule is empty: must be as in a plan line, or NULL");

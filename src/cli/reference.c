@@ -10,6 +10,10 @@
 /* The oracle takes about a second for this much; beyond it a sample has to do. */
 static const double FULL_FLOPS = 2e9;
 
+/* A single output costs the oracle several times its share of all: a larger part than one in so many
+ * is no sample. */
+enum { SAMPLE_SHARE = 5 };
+
 enum {
     SAMPLE_RANDOM = 20000,
     SAMPLE_BORDER = 10000, /* besides, where padding is read */
@@ -69,16 +73,30 @@ static void to_border(const struct kiln_conv *c, const int64_t extent[5], int64_
     at[2 + dimension] = low ? depth : all - 1 - depth;
 }
 
+static int by_size(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorted so that outputs of one place follow each other, whatever the layout: they read the same inputs. */
 static void sample_choose(struct reference *r, const struct kiln_conv *c)
 {
     uint64_t state = 1;
     int64_t extent[5], at[5];
+    struct kiln_conv places = *c;
+    places.layout = KILN_LAYOUT_NHWC;
     extents_of(c, extent);
     r->count = SAMPLE_RANDOM + SAMPLE_BORDER;
     r->where = fill_memory(r->count * sizeof *r->where);
     for (size_t i = 0; i < r->count; i++) {
         for (int j = 0; j < 5; j++) at[j] = (int64_t)(random_next(&state) % (uint64_t)extent[j]);
         if (i >= SAMPLE_RANDOM) to_border(c, extent, at, &state);
+        r->where[i] = offset_of(&places, at);
+    }
+    qsort(r->where, r->count, sizeof *r->where, by_size);
+    for (size_t i = 0; i < r->count; i++) {
+        position_of(&places, r->where[i], at);
         r->where[i] = offset_of(c, at);
     }
 }
@@ -140,7 +158,8 @@ bool reference_make(struct reference *r, const struct kiln_conv *c, bool exact, 
 {
     *r = (struct reference){.exact = exact};
     if (!data_make(&r->data, c, exact ? FILL_INTEGERS : FILL_NORMAL)) return false;
-    bool all = full || conv_work(c) <= FULL_FLOPS || r->data.dst_count <= SAMPLE_RANDOM + SAMPLE_BORDER;
+    bool all = full || conv_work(c) <= FULL_FLOPS ||
+               r->data.dst_count <= SAMPLE_SHARE * (SAMPLE_RANDOM + SAMPLE_BORDER);
     bool made = (all ? want_all : want_sample)(r, c);
     if (!made) return reference_free(r), false;
     r->tolerance = exact ? 0 : bounds[c->accuracy] * scale_of(r, c);

@@ -68,9 +68,25 @@ void explain_plan(const struct plan *p, struct text *t)
     put_cost(p, &c, t);
 }
 
-static void put_contender(const struct contender *c, const struct contender *winner, struct text *t)
+static void put_schedule(const char *what, const struct plan *p, const struct cost *c, struct text *t)
 {
     char schedule[KILN_TEXT_MAX];
+    plan_print_schedule(p, schedule, sizeof schedule);
+    text_put(t, "%s: ", what);
+    put_fixed(t, c->cycles, 0);
+    text_put(t, " cycles, %lld fma unrolled: %s", (long long)c->fmas, schedule);
+}
+
+/* The fastest schedule of an algorithm where another with less code was near enough. */
+static void put_fastest(const struct contender *c, struct text *t)
+{
+    if (c->fastest_cost.fmas == c->cost.fmas) return;
+    text_put(t, "\n  %-10s ", "");
+    put_schedule("more code for little", &c->fastest, &c->fastest_cost, t);
+}
+
+static void put_contender(const struct contender *c, const struct contender *winner, struct text *t)
+{
     text_put(t, "  %-10s ", c->algo->name);
     if (c->why) {
         text_put(t, "not applicable: %s\n", c->why);
@@ -80,13 +96,9 @@ static void put_contender(const struct contender *c, const struct contender *win
         text_put(t, "no schedule: %d offered, %d over the code budget\n", c->offered, c->over_budget);
         return;
     }
-    plan_print_schedule(&c->best, schedule, sizeof schedule);
-    text_put(t, "%s: ", c == winner ? "chosen" : "slower");
-    put_fixed(t, c->cost.cycles, 0);
-    text_put(t, " cycles, ");
-    put_fixed(t, c->cost.cycles / winner->cost.cycles, 1);
-    text_put(t, " times the best; %s (%d schedules, %d over the code budget)\n", schedule, c->offered,
-             c->over_budget);
+    put_schedule(c == winner ? "chosen" : "slower", &c->best, &c->cost, t);
+    put_fastest(c, t);
+    text_put(t, "\n  %-10s of %d schedules, %d over the code budget\n", "", c->offered, c->over_budget);
 }
 
 void explain_choice(const struct choice *choice, struct text *t)

@@ -4,7 +4,10 @@
 
 #include <assert.h>
 
-static int ceil_div(int64_t x, int64_t y) { return (int)((x + y - 1) / y); }
+/* Taps of a row, or of a column, that may be unrolled: beyond it code outgrows what unrolling gains. */
+enum { MAX_UNROLLED_TAPS = 64 };
+
+static int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
 /* Registers of a tile: accumulators, the vectors of weights, the broadcast; without fused
  * multiply-add hardware also the product. */
@@ -45,7 +48,7 @@ bool panel_of(const struct plan *p, const struct geometry *g, struct panel *made
     if (full)
         l.blocks[l.n_blocks++] = (struct blocks){.count = full, .vecs = (int)p->oc, .last = (int)p->vec};
     if (tail) {
-        int vecs = ceil_div(tail, p->vec);
+        int vecs = (int)ceil_div(tail, p->vec);
         l.blocks[l.n_blocks++] = (struct blocks){
             .count = 1, .first = full * block, .vecs = vecs, .last = (int)(tail - (vecs - 1) * p->vec)};
     }
@@ -78,6 +81,9 @@ const char *panel_check(const struct plan *p, const struct geometry *g)
         return "ow * oh * oc accumulators, oc vectors of weights and a broadcast exceed the vector registers";
     if (p->oh > 1 && p->unroll < UNROLL_KH) return "oh > 1 needs unroll=kh or more";
     if (g->ic % p->ic) return "ic must divide the input channels of a group";
+    if ((p->unroll >= UNROLL_KW && g->w.kernel > MAX_UNROLLED_TAPS) ||
+        (p->unroll >= UNROLL_KH && g->h.kernel > MAX_UNROLLED_TAPS))
+        return "kernels of more than 64 taps in one direction are not unrolled in it";
     if (p->step > p->ic) return "step must be at most ic";
     if (p->unroll == UNROLL_ALL && p->chunk) return "chunk must be 0 where everything is unrolled";
     const char *why = check_edge(p, g);

@@ -186,6 +186,7 @@ static void offer_nests(struct plan p, const struct offering *o)
         if (!padded && ways[i].edge != EDGE_STATIC) continue;
         if (p.oh > 1 && ways[i].unroll < UNROLL_KH) continue;
         p.unroll = ways[i].unroll, p.edge = ways[i].edge;
+        p.chunk = p.unroll == UNROLL_ALL ? 0 : chunk_of(&p, o->g);
         o->offer(o->user, &p);
     }
 }
@@ -212,6 +213,17 @@ static void offer_panels(struct plan p, const struct offering *o)
             offer_steps(p, o);
             return;
         }
+}
+
+/* Tasks for 64 threads, as far as there are tiles for that: a row is cut where rows and blocks are few. */
+static int64_t chunk_of(const struct plan *p, const struct geometry *g)
+{
+    enum { WANTED = 64, LEAST_TILES = 4 };
+    int64_t tiles = ceil_div(g->w.out, p->ow), rows = p->unroll >= UNROLL_KH ? 1 : g->h.out;
+    int64_t tasks = g->g * ceil_div(g->oc, p->oc * p->vec) * g->n * rows;
+    if (tasks >= WANTED || tiles < 2 * LEAST_TILES) return 0;
+    int64_t chunk = ceil_div(tiles, ceil_div(WANTED, tasks));
+    return chunk < LEAST_TILES ? LEAST_TILES : chunk;
 }
 
 /* Column tiles that split the row into as equal parts as those of any other width. */
@@ -251,30 +263,37 @@ void panel_propose(const struct plan *asked, const struct geometry *g,
 
 static void put_segs(struct text *t, const char *name, const struct seg *segs, int n)
 {
-    text_put(t, " %s", name);
-    for (int i = 0; i < n; i++) text_put(t, "%s%lldx%d", i ? "+" : " ", (long long)segs[i].count, segs[i].n);
+    text_put(t, ", %s in", name);
+    for (int i = 0; i < n; i++)
+        text_put(t, "%s %lld x %d", i ? " +" : "", (long long)segs[i].count, segs[i].n);
+}
+
+static void put_blocks(const struct panel *l, const struct blocks *b, struct text *t)
+{
+    static const char *const unrolled[] = {"ic", "kw, ic", "kh, kw, ic", "everything"};
+    const struct plan *p = l->p;
+    const struct geometry *g = &l->g;
+    text_put(t, "  for g in %lld, oc in %lld x %d vectors of %lld", (long long)g->g, (long long)b->count,
+             b->vecs, (long long)p->vec);
+    if (b->last < p->vec) text_put(t, " (the last of %d lanes)", b->last);
+    text_put(t, ", n in %lld", (long long)g->n);
+    if (l->n_rows)
+        put_segs(t, "oh", l->rows, l->n_rows);
+    else
+        text_put(t, ", oh in %lld", (long long)g->h.out);
+    put_segs(t, "ow", b->cols, b->n_cols);
+    if (b->chunks > 1) text_put(t, " by %lld tiles", (long long)p->chunk);
+    text_put(t, "\n    acc[%lld][%d] = 0\n", (long long)(l->n_rows ? p->oh : 1) * b->ow, b->vecs);
+    text_put(t, "    for panel in %lld, kh in %lld, kw in %lld, ic in %lld by %lld; unrolled: %s\n",
+             (long long)(g->ic / p->ic), (long long)g->h.kernel, (long long)g->w.kernel, (long long)p->ic,
+             (long long)p->step, unrolled[p->unroll]);
+    text_put(t, "      acc[i][j] += x[i] * w[j]\n    dst = post-ops(acc)%s\n",
+             g->y.c == 1 ? "" : ", transposed");
 }
 
 void panel_nest(const struct plan *p, const struct geometry *g, struct text *t)
 {
-    static const char *const unrolled[] = {"", " kw", " kh kw", " everything"};
     struct panel l;
     panel_of(p, g, &l);
-    for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; b++) {
-        text_put(t, "  for g in %lld, oc in %lld x %d vectors of %lld", (long long)g->g, (long long)b->count,
-                 b->vecs, (long long)p->vec);
-        if (b->last < p->vec) text_put(t, " (the last has %d lanes)", b->last);
-        text_put(t, ", n in %lld,", (long long)g->n);
-        if (l.n_rows)
-            put_segs(t, "oh in", l.rows, l.n_rows);
-        else
-            text_put(t, " oh in %lld", (long long)g->h.out);
-        put_segs(t, ", ow in", b->cols, b->n_cols);
-        text_put(t, "\n    acc[%lld][%d] = 0\n", (long long)(l.n_rows ? p->oh : 1) * b->ow, b->vecs);
-        text_put(t, "    for panel in %lld, kh in %lld, kw in %lld, ic in %lld by %lld;  unrolled: ic%s\n",
-                 (long long)(g->ic / p->ic), (long long)g->h.kernel, (long long)g->w.kernel, (long long)p->ic,
-                 (long long)p->step, unrolled[p->unroll]);
-        text_put(t, "      acc[i][j] += x[i] * w[j]\n    dst = post-ops(acc)%s\n",
-                 g->y.c == 1 ? "" : ", transposed");
-    }
+    for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; b++) put_blocks(&l, b, t);
 }

@@ -81,6 +81,7 @@ static enum kiln_status contend(struct contender *c, const struct plan *asked, i
     for (int i = 0; i < f->n && !c->has_best; i++)
         if (f->costs[i].cycles <= f->costs[f->n - 1].cycles * near_best)
             c->best = f->plans[i], c->cost = f->costs[i], c->has_best = true;
+    if (f->n) c->fastest = f->plans[f->n - 1], c->fastest_cost = f->costs[f->n - 1];
     free(f);
     return KILN_STATUS_OK;
 }

@@ -12,8 +12,9 @@ struct contender {
     int offered;     /* schedules that pass plan_check */
     int over_budget; /* of these, those that unroll more than the budget allows */
     bool has_best;
-    struct plan best; /* the best of these within the budget */
-    struct cost cost; /* of best */
+    struct plan best; /* the least code that is nearly as fast as the fastest, within the budget */
+    struct plan fastest;
+    struct cost cost, fastest_cost; /* of best, of fastest */
 };
 
 enum { MAX_ALGOS = 16 };
