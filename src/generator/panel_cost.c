@@ -166,6 +166,17 @@ struct cost panel_cost(const struct plan *p, const struct geometry *g)
 
 static int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
+/* Tasks for 64 threads, as far as there are tiles for that: a row is cut where rows and blocks are few. */
+static int64_t chunk_of(const struct plan *p, const struct geometry *g)
+{
+    enum { WANTED = 64, LEAST_TILES = 4 };
+    int64_t tiles = ceil_div(g->w.out, p->ow), rows = p->unroll >= UNROLL_KH ? 1 : g->h.out;
+    int64_t tasks = g->g * ceil_div(g->oc, p->oc * p->vec) * g->n * rows;
+    if (tasks >= WANTED || tiles < 2 * LEAST_TILES) return 0;
+    int64_t chunk = ceil_div(tiles, ceil_div(WANTED, tasks));
+    return chunk < LEAST_TILES ? LEAST_TILES : chunk;
+}
+
 struct offering {
     const struct geometry *g;
     void (*offer)(void *, const struct plan *);
@@ -213,17 +224,6 @@ static void offer_panels(struct plan p, const struct offering *o)
             offer_steps(p, o);
             return;
         }
-}
-
-/* Tasks for 64 threads, as far as there are tiles for that: a row is cut where rows and blocks are few. */
-static int64_t chunk_of(const struct plan *p, const struct geometry *g)
-{
-    enum { WANTED = 64, LEAST_TILES = 4 };
-    int64_t tiles = ceil_div(g->w.out, p->ow), rows = p->unroll >= UNROLL_KH ? 1 : g->h.out;
-    int64_t tasks = g->g * ceil_div(g->oc, p->oc * p->vec) * g->n * rows;
-    if (tasks >= WANTED || tiles < 2 * LEAST_TILES) return 0;
-    int64_t chunk = ceil_div(tiles, ceil_div(WANTED, tasks));
-    return chunk < LEAST_TILES ? LEAST_TILES : chunk;
 }
 
 /* Column tiles that split the row into as equal parts as those of any other width. */
