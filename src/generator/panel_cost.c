@@ -104,7 +104,7 @@ static void tile_cost(const struct panel *l, const struct blocks *b, const struc
             if (!pixels) continue;
             n_taps++;
             step_cost(l, b, pixels, cols.maybe, body, c, tiles * share * (double)g->ic);
-            double enter = p->unroll < UNROLL_KW ? 6 : p->ic > p->step ? 5 : 1;
+            double enter = p->unroll < UNROLL_KW && g->w.kernel > 1 ? 6 : p->ic > p->step ? 5 : 1;
             c->overhead += tiles * share * (double)(g->ic / p->ic) * enter;
             bool once_kh = kh == 0 || p->unroll >= UNROLL_KH, once_kw = kw == 0 || p->unroll >= UNROLL_KW;
             int copies_of = p->unroll == UNROLL_ALL ? (int)(s->count * (r ? r->count : 1)) : 1;
@@ -114,17 +114,18 @@ static void tile_cost(const struct panel *l, const struct blocks *b, const struc
     if (!r) c->overhead += tiles * (double)(g->h.kernel > 1 ? 8 : 0);
 }
 
-/* Beyond L2 a written line is first read, and one tile's piece of it drags in its neighbours, which other
- * tiles write much later: 3 to 64 channels at 224x224 took 2.3 times as long in pieces of 128 bytes. */
-static double write_cost(const struct cpu *cpu, double bytes, double piece)
+/* Beyond L2, output channels of a pixel written in narrow pieces, at different times, cost cycles that
+ * nothing hides: 3 to 64 channels at 224x224 took 2.3 times as long in pieces of 128 bytes as in 256. */
+static double scatter_cost(const struct cpu *cpu, double bytes, double piece)
 {
     enum { WHOLE_PIECE = 256 };
-    double waste = piece < WHOLE_PIECE ? WHOLE_PIECE / piece : 1;
-    return (bytes > 0.7 * (double)cpu->l2 ? 2 * waste : 1) * bytes / stream_rate(cpu, bytes);
+    if (bytes < 0.7 * (double)cpu->l2 || piece >= WHOLE_PIECE) return 0;
+    return 0.6 * bytes * (WHOLE_PIECE / piece - 1);
 }
 
-/* Streams that no tile avoids: src once for each block of output channels, dst and the weights once. */
-static double stream_cost(const struct panel *l)
+/* Streams that no tile avoids: src once for each block of output channels, dst and the weights once;
+ * beyond L2 what is written is read first. */
+static void stream_cost(const struct panel *l, struct cost *cost)
 {
     const struct kiln_conv *c = &l->p->conv;
     const struct cpu *cpu = &l->p->cpu;
@@ -134,10 +135,11 @@ static double stream_cost(const struct panel *l)
         weights += 4.0 * (double)(l->g.g * b->count * b->floats);
         passes += (double)b->count;
     }
-    double piece = 4.0 * (double)(l->g.y.c == 1 ? l->p->oc * l->p->vec : l->p->ow * l->p->oh);
-    if (l->g.y.c == 1 && passes == 1) piece = dst;
-    return weights / stream_rate(cpu, weights) + passes * src / stream_rate(cpu, src) +
-           write_cost(cpu, dst, piece);
+    double writes = dst > 0.7 * (double)cpu->l2 ? 2 * dst : dst;
+    cost->memory = weights / stream_rate(cpu, weights) + passes * src / stream_rate(cpu, src) +
+                   writes / stream_rate(cpu, dst);
+    if (l->g.y.c == 1 && passes * (double)l->g.g > 1)
+        cost->overhead += scatter_cost(cpu, dst, 4.0 * (double)(l->p->oc * l->p->vec));
 }
 
 struct cost panel_cost(const struct plan *p, const struct geometry *g)
@@ -157,7 +159,7 @@ struct cost panel_cost(const struct plan *p, const struct geometry *g)
     }
     c.tile_fmas = p->ow * p->oh * p->oc * p->step;
     c.tile_loads = (p->ow * p->oh + p->oc) * p->step;
-    c.memory = stream_cost(&l);
+    stream_cost(&l, &c);
     c.cycles = overlapped(c.cycles + c.overhead, c.memory);
     return c;
 }
@@ -172,7 +174,7 @@ static int64_t chunk_of(const struct plan *p, const struct geometry *g)
     enum { WANTED = 64, LEAST_TILES = 4 };
     int64_t tiles = ceil_div(g->w.out, p->ow), rows = p->unroll >= UNROLL_KH ? 1 : g->h.out;
     int64_t tasks = g->g * ceil_div(g->oc, p->oc * p->vec) * g->n * rows;
-    if (tasks >= WANTED || tiles < 2 * LEAST_TILES) return 0;
+    if (2 * tasks > WANTED || tiles < 2 * LEAST_TILES) return 0;
     int64_t chunk = ceil_div(tiles, ceil_div(WANTED, tasks));
     return chunk < LEAST_TILES ? LEAST_TILES : chunk;
 }
@@ -192,10 +194,11 @@ static void offer_nests(struct plan p, const struct offering *o)
     } ways[] = {{UNROLL_IC, EDGE_STATIC}, {UNROLL_IC, EDGE_ZERO},   {UNROLL_KW, EDGE_STATIC},
                 {UNROLL_KW, EDGE_ZERO},   {UNROLL_KH, EDGE_STATIC}, {UNROLL_IC, EDGE_BOUNDS},
                 {UNROLL_ALL, EDGE_STATIC}};
-    bool padded = !axis_inside(&o->g->w);
+    bool padded = !axis_inside(&o->g->w), one_tap = o->g->w.kernel == 1 && o->g->h.kernel == 1;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         if (!padded && ways[i].edge != EDGE_STATIC) continue;
         if (p.oh > 1 && ways[i].unroll < UNROLL_KH) continue;
+        if (one_tap && p.oh == 1 && ways[i].unroll != UNROLL_IC) continue; /* nothing more to unroll */
         p.unroll = ways[i].unroll, p.edge = ways[i].edge;
         p.chunk = p.unroll == UNROLL_ALL ? 0 : chunk_of(&p, o->g);
         o->offer(o->user, &p);
