@@ -6,6 +6,7 @@
 #include "ask.h"
 #include "output.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -258,8 +259,10 @@ static void header_write(FILE *file, const struct npy *npy)
 bool npy_write(const struct npy *npy, const char *path)
 {
     struct output output;
+    int64_t bytes = bytes_of(npy);
+    assert(bytes >= 0);
     if (!output_open(&output, path)) return false;
     header_write(output.file, npy);
-    fwrite(npy->data, 1, (size_t)bytes_of(npy), output.file);
+    fwrite(npy->data, 1, (size_t)bytes, output.file);
     return output_close(&output, true);
 }

@@ -26,7 +26,9 @@ static bool names_find(struct output *output, const char *path)
     output->temporary = NULL;
     if (!output->path) return false;
     if (exists && !S_ISREG(there.st_mode)) return true;
-    return asprintf(&output->temporary, "%s.XXXXXX", output->path) >= 0;
+    if (asprintf(&output->temporary, "%s.XXXXXX", output->path) >= 0) return true;
+    output->temporary = NULL;
+    return false;
 }
 
 static FILE *temporary_open(char *name)
