@@ -16,6 +16,9 @@ struct algo {
     bool exact;          /* no error on small integers */
     const char *knobs;   /* the keys of its schedule, separated by spaces */
 
+    /* How it sees a conv: geometry_of, or geometry_flat. */
+    struct geometry (*geometry)(const struct kiln_conv *c);
+
     /* NULL, or why this algorithm cannot do the conv on the machine: a sentence. */
     const char *(*applicable)(const struct kiln_conv *c, const struct cpu *cpu);
 

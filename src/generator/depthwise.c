@@ -226,6 +226,7 @@ const struct algo algo_depthwise = {
     .exact = true,
     .knobs = "by vec ow oh oc unroll",
     .applicable = applicable,
+    .geometry = geometry_of,
     .check = check,
     .propose = propose,
     .cost = cost,

@@ -37,10 +37,11 @@ static bool blocks_of(struct panel *l, struct blocks *b)
     return b->n_cols > 0;
 }
 
-bool panel_of(const struct plan *p, const struct geometry *g, struct panel *made)
+bool panel_of(const struct plan *p, struct panel *made)
 {
+    struct panel l = {.p = p, .g = p->algo->geometry(&p->conv)};
+    const struct geometry *g = &l.g;
     int64_t block = p->oc * p->vec, full = g->oc / block, tail = g->oc % block;
-    struct panel l = {.p = p, .g = *g};
     if (p->unroll >= UNROLL_KH) {
         l.n_rows = axis_split(&g->h, (int)p->oh, 1, EDGE_STATIC, l.rows);
         if (!l.n_rows) return false;
@@ -74,8 +75,9 @@ static const char *check_edge(const struct plan *p, const struct geometry *g)
     return NULL;
 }
 
-const char *panel_check(const struct plan *p, const struct geometry *g)
+const char *panel_check(const struct plan *p)
 {
+    struct geometry seen = p->algo->geometry(&p->conv), *g = &seen;
     struct panel l;
     if (registers(p, p->ow * p->oh, p->oc) > p->cpu.registers)
         return "ow * oh * oc accumulators, oc vectors of weights and a broadcast exceed the vector registers";
@@ -88,18 +90,18 @@ const char *panel_check(const struct plan *p, const struct geometry *g)
     if (p->unroll == UNROLL_ALL && p->chunk) return "chunk must be 0 where everything is unrolled";
     const char *why = check_edge(p, g);
     if (why) return why;
-    if (!panel_of(p, g, &l)) return "more than 32 static variants of one axis";
+    if (!panel_of(p, &l)) return "more than 32 static variants of one axis";
     return NULL;
 }
 
-struct plan_sizes panel_sizes(const struct plan *p, const struct geometry *g)
+struct plan_sizes panel_sizes(const struct plan *p)
 {
     struct panel l;
-    bool fits = panel_of(p, g, &l);
+    bool fits = panel_of(p, &l);
     assert(fits);
     (void)fits;
     const struct blocks *last = &l.blocks[l.n_blocks - 1];
-    struct plan_sizes s = {.packed = last->packed + g->g * last->count * last->floats};
+    struct plan_sizes s = {.packed = last->packed + l.g.g * last->count * last->floats};
     s.packed += p->vec > p->step ? p->vec : p->step;
     for (int i = 0; i < l.n_blocks; i++) s.tasks += l.blocks[i].tasks;
     return s;

@@ -8,9 +8,7 @@
 #ifndef KILN_GENERATOR_PANEL_H
 #define KILN_GENERATOR_PANEL_H
 
-#include "emit.h"
-#include "plan.h"
-#include "text.h"
+#include "algo.h"
 
 /* The oc blocks of one width, and how they run over the columns. */
 struct blocks {
@@ -36,19 +34,19 @@ struct panel {
     struct seg rows[MAX_SEGS];
 };
 
-/* What a plan means for a geometry; false: its static variants are more than MAX_SEGS. */
-bool panel_of(const struct plan *p, const struct geometry *g, struct panel *made);
+/* What a plan means; false: its static variants are more than MAX_SEGS. */
+bool panel_of(const struct plan *p, struct panel *made);
 
-const char *panel_check(const struct plan *p, const struct geometry *g);
-void panel_propose(const struct plan *p, const struct geometry *g, void (*offer)(void *, const struct plan *),
-                   void *user);
-struct cost panel_cost(const struct plan *p, const struct geometry *g);
-struct plan_sizes panel_sizes(const struct plan *p, const struct geometry *g);
-void panel_nest(const struct plan *p, const struct geometry *g, struct text *t);
-void panel_run(struct emit *e, const struct plan *p, const struct geometry *g);
-void panel_pack(struct emit *e, const struct plan *p, const struct geometry *g);
-
-/* The tasks of one row of tiles of a block: its columns, or chunks of them. */
+/* The tasks of one block's image, chunks aside: its rows, or 1 where rows are static. */
 int64_t panel_row_tasks(const struct panel *l);
+
+/* These are an algorithm's functions (algo.h). */
+const char *panel_check(const struct plan *p);
+void panel_propose(const struct plan *p, algo_offer *offer, void *user);
+struct cost panel_cost(const struct plan *p);
+struct plan_sizes panel_sizes(const struct plan *p);
+void panel_nest(const struct plan *p, struct text *t);
+void panel_run(struct emit *e, const struct plan *p);
+void panel_pack(struct emit *e, const struct plan *p);
 
 #endif

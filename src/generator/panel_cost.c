@@ -142,10 +142,11 @@ static void stream_cost(const struct panel *l, struct cost *cost)
         cost->overhead += scatter_cost(cpu, dst, 4.0 * (double)(l->p->oc * l->p->vec));
 }
 
-struct cost panel_cost(const struct plan *p, const struct geometry *g)
+struct cost panel_cost(const struct plan *p)
 {
     struct panel l;
-    bool fits = panel_of(p, g, &l);
+    bool fits = panel_of(p, &l);
+    const struct geometry *g = &l.g;
     assert(fits);
     (void)fits;
     struct cost c = {.registers = (int)(p->ow * p->oh * p->oc + p->oc + 1 + !p->cpu.fma)};
@@ -181,7 +182,7 @@ static int64_t chunk_of(const struct plan *p, const struct geometry *g)
 
 struct offering {
     const struct geometry *g;
-    void (*offer)(void *, const struct plan *);
+    algo_offer *offer;
     void *user;
 };
 
@@ -198,7 +199,7 @@ static void offer_nests(struct plan p, const struct offering *o)
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         if (!padded && ways[i].edge != EDGE_STATIC) continue;
         if (p.oh > 1 && ways[i].unroll < UNROLL_KH) continue;
-        if (one_tap && p.oh == 1 && ways[i].unroll != UNROLL_IC) continue; /* nothing more to unroll */
+        if (one_tap && (ways[i].unroll == UNROLL_KW || (ways[i].unroll == UNROLL_KH && p.oh == 1))) continue;
         p.unroll = ways[i].unroll, p.edge = ways[i].edge;
         p.chunk = p.unroll == UNROLL_ALL ? 0 : chunk_of(&p, o->g);
         o->offer(o->user, &p);
@@ -243,9 +244,9 @@ static void offer_widths(struct plan p, const struct offering *o, int64_t most)
     }
 }
 
-void panel_propose(const struct plan *asked, const struct geometry *g,
-                   void (*offer)(void *, const struct plan *), void *user)
+void panel_propose(const struct plan *asked, algo_offer *offer, void *user)
 {
+    struct geometry seen = asked->algo->geometry(&asked->conv), *g = &seen;
     struct offering o = {g, offer, user};
     struct plan p = *asked;
     static const int64_t heights[] = {1, 2, 3, 4, 7};
@@ -294,9 +295,9 @@ static void put_blocks(const struct panel *l, const struct blocks *b, struct tex
              g->y.c == 1 ? "" : ", transposed");
 }
 
-void panel_nest(const struct plan *p, const struct geometry *g, struct text *t)
+void panel_nest(const struct plan *p, struct text *t)
 {
     struct panel l;
-    panel_of(p, g, &l);
+    panel_of(p, &l);
     for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; b++) put_blocks(&l, b, t);
 }

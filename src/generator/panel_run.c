@@ -238,11 +238,11 @@ static void run_task(struct emit *e, const struct panel *l, const struct blocks 
     rows(e, l, b, &mine, row, chunk);
 }
 
-void panel_run(struct emit *e, const struct plan *p, const struct geometry *g)
+void panel_run(struct emit *e, const struct plan *p)
 {
     struct panel l;
-    struct plan_sizes sizes = panel_sizes(p, g);
-    panel_of(p, g, &l);
+    struct plan_sizes sizes = panel_sizes(p);
+    panel_of(p, &l);
     function_begin(e, "run", "piip");
     struct task all = {
         .src = arg(e, offsetof(struct kiln_args, src)),
@@ -281,10 +281,11 @@ static void pack_block(struct emit *e, const struct plan *p, const struct geomet
             }
 }
 
-void panel_pack(struct emit *e, const struct plan *p, const struct geometry *g)
+void panel_pack(struct emit *e, const struct plan *p)
 {
     struct panel l;
-    panel_of(p, g, &l);
+    panel_of(p, &l);
+    const struct geometry *g = &l.g;
     function_begin(e, "pack", "pp");
     struct slot to = slot(e, "to", param(e, 1));
     int64_t filter = g->ic * g->h.kernel * g->w.kernel;
