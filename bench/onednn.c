@@ -1,8 +1,8 @@
 /* onednn: oneDNN as a peer of bench, in f32. Variant "any" lets it choose the layouts of src and dst,
  * whose reordering is not timed; "plain" reads and writes the conv's own layout. Weights are always in
  * the layout it chooses, and post-ops are fused. */
+#include "onednn_version.h"
 #include "peer.h"
-#include <oneapi/dnnl/dnnl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,23 +10,24 @@
 
 /* The conv in oneDNN's terms. */
 struct shape {
-    int rank; /* of src and dst; weights have one more where there are groups */
-    bool groups;
-    dnnl_dims_t src, weights, bias, dst, strides, dilates, low, high;
-    dnnl_format_tag_t tag, weights_tag; /* plain layouts */
+    int rank[TENSORS];
+    dnnl_dims_t dims[TENSORS];
+    dnnl_format_tag_t tags[TENSORS]; /* of the plain layouts */
+    dnnl_dims_t strides, dilates, low, high;
 };
 
 struct handle {
     struct peer_task task;
     struct shape shape;
+    const float *tensors[TENSORS]; /* the caller's; DST: what `add` reads, or NULL */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attr;
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
-    dnnl_memory_t src, weights, bias, dst; /* as the primitive reads and writes them */
-    dnnl_memory_desc_t plain_dst;
-    dnnl_exec_arg_t args[4];
+    desc plain[TENSORS], wanted[TENSORS];
+    dnnl_memory_t memory[TENSORS]; /* as the primitive reads and writes them */
+    dnnl_exec_arg_t args[TENSORS];
     int arg_count;
 };
 
@@ -70,18 +71,16 @@ static void shape_make(struct shape *s, const struct peer_task *task)
     static const dnnl_format_tag_t tags[2][2] = {{dnnl_nchw, dnnl_nhwc}, {dnnl_ncdhw, dnnl_ndhwc}};
     static const dnnl_format_tag_t weights_tags[2][2] = {{dnnl_oihw, dnnl_goihw}, {dnnl_oidhw, dnnl_goidhw}};
     const struct kiln_conv *c = task->conv;
-    bool deep = c->id > 1 || c->kd > 1 || task->out[0] > 1;
+    bool deep = c->id > 1 || c->kd > 1 || task->out[0] > 1, groups = c->g > 1;
     int spatial = deep ? 3 : 2;
-    *s = (struct shape){.rank = spatial + 2, .groups = c->g > 1};
-    s->tag = tags[deep][c->layout == KILN_LAYOUT_NHWC];
-    s->weights_tag = weights_tags[deep][s->groups];
-    s->src[0] = s->dst[0] = c->n;
-    s->src[1] = c->ic;
-    s->dst[1] = s->bias[0] = c->oc;
-    put_spatial(s->src + 2, spatial, c->id, c->ih, c->iw);
-    put_spatial(s->dst + 2, spatial, task->out[0], task->out[1], task->out[2]);
-    int64_t *w = s->weights;
-    if (s->groups) *w++ = c->g;
+    dnnl_format_tag_t tag = tags[deep][c->layout == KILN_LAYOUT_NHWC];
+    *s = (struct shape){.rank = {spatial + 2, spatial + 2 + groups, 1, spatial + 2},
+                        .tags = {tag, weights_tags[deep][groups], dnnl_a, tag},
+                        .dims = {{c->n, c->ic}, {0}, {c->oc}, {c->n, c->oc}}};
+    put_spatial(s->dims[SRC] + 2, spatial, c->id, c->ih, c->iw);
+    put_spatial(s->dims[DST] + 2, spatial, task->out[0], task->out[1], task->out[2]);
+    int64_t *w = s->dims[WEIGHTS];
+    if (groups) *w++ = c->g;
     *w++ = c->oc / c->g;
     *w++ = c->ic / c->g;
     put_spatial(w, spatial, c->kd, c->kh, c->kw);
@@ -106,10 +105,10 @@ static const struct {
 
 static dnnl_status_t post_append(dnnl_post_ops_t ops, const struct kiln_post *post)
 {
-    if (post->kind == KILN_POST_ADD) return dnnl_post_ops_append_sum(ops, 1);
+    if (post->kind == KILN_POST_ADD) return append_sum(ops);
     for (size_t i = 0; i < sizeof eltwise / sizeof *eltwise; i++)
         if (eltwise[i].kind == post->kind)
-            return dnnl_post_ops_append_eltwise(ops, 1, eltwise[i].alg, eltwise[i].alpha + post->a, post->b);
+            return append_eltwise(ops, eltwise[i].alg, eltwise[i].alpha + post->a, post->b);
     return dnnl_unimplemented;
 }
 
@@ -136,34 +135,32 @@ static bool conv_supported(const struct kiln_conv *c)
 
 /* ---- the primitive and its tensors ---- */
 
+/* Weights in any layout; src and dst too if `any`. */
 static dnnl_status_t primitive_make(struct handle *h, bool any)
 {
     const struct shape *s = &h->shape;
-    dnnl_format_tag_t tag = any ? dnnl_format_tag_any : s->tag;
-    dnnl_memory_desc_t src, weights, bias, dst;
-    TRY(dnnl_memory_desc_init_by_tag(&src, s->rank, s->src, dnnl_f32, tag));
-    TRY(dnnl_memory_desc_init_by_tag(&dst, s->rank, s->dst, dnnl_f32, tag));
-    TRY(dnnl_memory_desc_init_by_tag(&weights, s->rank + s->groups, s->weights, dnnl_f32,
-                                     dnnl_format_tag_any));
-    TRY(dnnl_memory_desc_init_by_tag(&bias, 1, s->bias, dnnl_f32, dnnl_a));
-    dnnl_convolution_desc_t conv;
-    TRY(dnnl_dilated_convolution_forward_desc_init(&conv, dnnl_forward_inference, dnnl_convolution_auto, &src,
-                                                   &weights, h->task.bias ? &bias : NULL, &dst, s->strides,
-                                                   s->dilates, s->low, s->high));
-    TRY(dnnl_primitive_desc_create(&h->desc, &conv, h->attr, h->engine, NULL));
+    const bool free_choice[TENSORS] = {[SRC] = any, [WEIGHTS] = true, [DST] = any};
+    desc_ref wanted[TENSORS] = {0};
+    for (int i = 0; i < TENSORS; i++) {
+        dnnl_format_tag_t tag = free_choice[i] ? dnnl_format_tag_any : s->tags[i];
+        TRY(desc_make(&h->plain[i], s->rank[i], s->dims[i], s->tags[i]));
+        TRY(desc_make(&h->wanted[i], s->rank[i], s->dims[i], tag));
+        if (i != BIAS || h->task.bias) wanted[i] = desc_of(&h->wanted[i]);
+    }
+    TRY(conv_make(&h->desc, h->engine, h->attr, wanted, s->strides, s->dilates, s->low, s->high));
     return dnnl_primitive_create(&h->primitive, h->desc);
 }
 
 static dnnl_status_t reorder(struct handle *h, dnnl_memory_t from, dnnl_memory_t to)
 {
-    const dnnl_memory_desc_t *from_desc, *to_desc;
-    dnnl_primitive_desc_t desc;
+    desc_ref from_desc, to_desc;
+    dnnl_primitive_desc_t how;
     dnnl_primitive_t primitive;
     TRY(dnnl_memory_get_memory_desc(from, &from_desc));
     TRY(dnnl_memory_get_memory_desc(to, &to_desc));
-    TRY(dnnl_reorder_primitive_desc_create(&desc, from_desc, h->engine, to_desc, h->engine, NULL));
-    dnnl_status_t status = dnnl_primitive_create(&primitive, desc);
-    dnnl_primitive_desc_destroy(desc);
+    TRY(dnnl_reorder_primitive_desc_create(&how, from_desc, h->engine, to_desc, h->engine, NULL));
+    dnnl_status_t status = dnnl_primitive_create(&primitive, how);
+    dnnl_primitive_desc_destroy(how);
     TRY(status);
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
     status = dnnl_primitive_execute(primitive, h->stream, 2, args);
@@ -172,49 +169,42 @@ static dnnl_status_t reorder(struct handle *h, dnnl_memory_t from, dnnl_memory_t
     return dnnl_stream_wait(h->stream);
 }
 
-/* Copies between the caller's plain tensor and memory in the primitive's layout, either way. */
-static dnnl_status_t copy(struct handle *h, const dnnl_memory_desc_t *plain, void *tensor,
-                          dnnl_memory_t memory, bool out)
+/* Copies between the caller's plain tensor i and its memory in the primitive's layout, either way. */
+static dnnl_status_t copy(struct handle *h, int i, const float *tensor, bool out)
 {
-    dnnl_memory_t wrapped;
-    TRY(dnnl_memory_create(&wrapped, plain, h->engine, tensor));
-    dnnl_status_t status = out ? reorder(h, memory, wrapped) : reorder(h, wrapped, memory);
-    dnnl_memory_destroy(wrapped);
+    dnnl_memory_t plain;
+    TRY(dnnl_memory_create(&plain, desc_of(&h->plain[i]), h->engine, (void *)tensor));
+    dnnl_status_t status = out ? reorder(h, h->memory[i], plain) : reorder(h, plain, h->memory[i]);
+    dnnl_memory_destroy(plain);
     return status;
 }
 
-/* Memory as the primitive reads it: the caller's tensor where that is so laid out, else a copy. */
-static dnnl_status_t input_make(struct handle *h, dnnl_query_t which, const dnnl_memory_desc_t *plain,
-                                const float *tensor, dnnl_memory_t *memory)
+/* Memory as the primitive reads it: the caller's tensor where that is so laid out, else a copy. `sum`
+ * adds to what dst holds: what that is does not matter to the time, as long as it is finite. */
+static dnnl_status_t memory_make(struct handle *h, int i, dnnl_query_t query, int arg)
 {
-    const dnnl_memory_desc_t *desc = dnnl_primitive_desc_query_md(h->desc, which, 0);
-    if (dnnl_memory_desc_equal(desc, plain))
-        return dnnl_memory_create(memory, desc, h->engine, (void *)tensor);
-    TRY(dnnl_memory_create(memory, desc, h->engine, DNNL_MEMORY_ALLOCATE));
-    return copy(h, plain, (void *)tensor, *memory, false);
+    desc_ref chosen = dnnl_primitive_desc_query_md(h->desc, query, i == BIAS);
+    bool wrap = i != DST && dnnl_memory_desc_equal(chosen, desc_of(&h->plain[i]));
+    void *handle = wrap ? (void *)h->tensors[i] : DNNL_MEMORY_ALLOCATE;
+    TRY(dnnl_memory_create(&h->memory[i], chosen, h->engine, handle));
+    h->args[h->arg_count++] = (dnnl_exec_arg_t){arg, h->memory[i]};
+    return wrap || !h->tensors[i] ? dnnl_success : copy(h, i, h->tensors[i], false);
 }
 
 static dnnl_status_t tensors_make(struct handle *h)
 {
-    const struct shape *s = &h->shape;
-    dnnl_memory_desc_t src, weights, bias;
-    TRY(dnnl_memory_desc_init_by_tag(&src, s->rank, s->src, dnnl_f32, s->tag));
-    TRY(dnnl_memory_desc_init_by_tag(&weights, s->rank + s->groups, s->weights, dnnl_f32, s->weights_tag));
-    TRY(dnnl_memory_desc_init_by_tag(&bias, 1, s->bias, dnnl_f32, dnnl_a));
-    TRY(dnnl_memory_desc_init_by_tag(&h->plain_dst, s->rank, s->dst, dnnl_f32, s->tag));
-    TRY(input_make(h, dnnl_query_src_md, &src, h->task.src, &h->src));
-    TRY(input_make(h, dnnl_query_weights_md, &weights, h->task.weights, &h->weights));
-    h->args[h->arg_count++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, h->src};
-    h->args[h->arg_count++] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, h->weights};
-    if (h->task.bias) {
-        TRY(dnnl_memory_create(&h->bias, &bias, h->engine, (void *)h->task.bias));
-        h->args[h->arg_count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, h->bias};
-    }
-    const dnnl_memory_desc_t *dst = dnnl_primitive_desc_query_md(h->desc, dnnl_query_dst_md, 0);
-    TRY(dnnl_memory_create(&h->dst, dst, h->engine, DNNL_MEMORY_ALLOCATE));
-    h->args[h->arg_count++] = (dnnl_exec_arg_t){DNNL_ARG_DST, h->dst};
-    /* `sum` adds to what dst holds: what that is does not matter to the time, as long as it is finite. */
-    return h->task.add ? copy(h, &h->plain_dst, (void *)h->task.add, h->dst, false) : dnnl_success;
+    static const struct {
+        dnnl_query_t query;
+        int arg;
+    } rows[TENSORS] = {[SRC] = {dnnl_query_src_md, DNNL_ARG_SRC},
+                       [WEIGHTS] = {dnnl_query_weights_md, DNNL_ARG_WEIGHTS},
+                       [BIAS] = {dnnl_query_weights_md, DNNL_ARG_BIAS}, /* index 1 of the weights */
+                       [DST] = {dnnl_query_dst_md, DNNL_ARG_DST}};
+    const struct peer_task *t = &h->task;
+    memcpy(h->tensors, (const float *[TENSORS]){t->src, t->weights, t->bias, t->add}, sizeof h->tensors);
+    for (int i = 0; i < TENSORS; i++)
+        if (i != BIAS || t->bias) TRY(memory_make(h, i, rows[i].query, rows[i].arg));
+    return dnnl_success;
 }
 
 static dnnl_status_t handle_fill(struct handle *h, bool any)
@@ -231,9 +221,11 @@ static dnnl_status_t handle_fill(struct handle *h, bool any)
 static void destroy(void *handle)
 {
     struct handle *h = handle;
-    dnnl_memory_t memories[] = {h->src, h->weights, h->bias, h->dst};
-    for (size_t i = 0; i < sizeof memories / sizeof *memories; i++)
-        if (memories[i]) dnnl_memory_destroy(memories[i]);
+    for (int i = 0; i < TENSORS; i++) {
+        if (h->memory[i]) dnnl_memory_destroy(h->memory[i]);
+        desc_free(&h->plain[i]);
+        desc_free(&h->wanted[i]);
+    }
     if (h->primitive) dnnl_primitive_destroy(h->primitive);
     if (h->desc) dnnl_primitive_desc_destroy(h->desc);
     if (h->attr) dnnl_primitive_attr_destroy(h->attr);
@@ -267,10 +259,10 @@ static void run(void *handle)
 
 static dnnl_status_t result_fill(struct handle *h, float *dst)
 {
-    if (h->task.add) TRY(copy(h, &h->plain_dst, (void *)h->task.add, h->dst, false));
+    if (h->task.add) TRY(copy(h, DST, h->task.add, false));
     TRY(dnnl_primitive_execute(h->primitive, h->stream, h->arg_count, h->args));
     TRY(dnnl_stream_wait(h->stream));
-    return copy(h, &h->plain_dst, dst, h->dst, true);
+    return copy(h, DST, dst, true);
 }
 
 static enum kiln_status result(void *handle, float *dst, struct kiln_error *error)

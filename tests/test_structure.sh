@@ -102,7 +102,7 @@ rule_includes() {
         includes $(ls src/generator/*.[ch] 2>/dev/null) | check_order "$core$generator" "core or the generator"
         includes $(ls src/cli/*.[ch] bench/*.[ch] examples/*.c 2>/dev/null) | while read -r file header; do
             case $header in kiln.h | peer.h) continue ;; esac
-            [ -f "src/cli/$header" ] || echo "$file: includes $header; only kiln.h is public"
+            [ -f "${file%/*}/$header" ] || echo "$file: includes $header; only kiln.h is public"
         done
         grep -n '^#include <llvm' $(sources) | grep -v '^src/generator/' | sed 's/$/: only the generator knows LLVM/'
     } || true
