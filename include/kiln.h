@@ -194,8 +194,8 @@ struct kiln_options {
     const char *isa;        /* as in kiln_config, within its cap; NULL: the context's */
     const char *target;     /* "x86_64" or "aarch64": compile for another machine; the plan can be dumped,
                                not run. NULL: this machine */
-    const char *schedule;   /* an explicit schedule, "direct ow=14 oc=2 ..." or a whole plan line whose
-                               conv and machine agree; NULL: the planner chooses */
+    const char *schedule;   /* an explicit schedule, "direct ow=14 oc=2 ..." or a whole plan line of this
+                               conv, whose machine then caps the ISA; NULL: the planner chooses */
     size_t scratch_limit;   /* bytes of scratch a plan may need; 0: no limit */
     int code_budget;        /* unrolled FMAs in the whole object; 0: 800, the most: 4096 */
 };

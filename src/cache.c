@@ -172,11 +172,13 @@ static void entry_finish(struct cache *c, struct entry *e)
     e->made = true;
     pthread_cond_broadcast(&c->finished);
     if (e->kernel) e->bytes += e->kernel->bytes;
+    assert(e->owners >= 2); /* the table, and the thread that made it */
     if (e->status || e->bytes > c->capacity) {
         table_remove(c, e);
         return;
     }
     while (c->stats.bytes + e->bytes > c->capacity) {
+        assert(c->ends.newer != e); /* not in the list yet */
         evict(c, c->ends.newer);
         c->stats.evictions++;
     }

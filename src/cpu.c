@@ -166,7 +166,9 @@ static bool set_parse(uint64_t *set, const char *text)
         if (i < 0) return false;
         *set |= UINT64_C(1) << i;
         at += length;
-        if (*at == ',' && !*++at) return false;
+        if (*at != ',') continue;
+        at++;
+        if (!*at) return false;
     }
     return true;
 }
@@ -266,7 +268,7 @@ static enum kiln_status isa_parse(enum isa *isa, enum arch arch, const char *nam
 {
     char list[96];
     for (int i = 0; i < LEVELS; i++) {
-        if (levels[i].arch != arch || strcmp(levels[i].name, name)) continue;
+        if (levels[i].arch != arch || strcmp(levels[i].name, name) != 0) continue;
         *isa = (enum isa)i;
         return KILN_STATUS_OK;
     }
@@ -278,7 +280,7 @@ static enum kiln_status isa_parse(enum isa *isa, enum arch arch, const char *nam
 static enum kiln_status arch_parse(enum arch *arch, const char *name, struct kiln_error *error)
 {
     for (int i = 0; i < ARCHS; i++) {
-        if (strcmp(arch_names[i], name)) continue;
+        if (strcmp(arch_names[i], name) != 0) continue;
         *arch = (enum arch)i;
         return KILN_STATUS_OK;
     }

@@ -49,13 +49,16 @@ static void entry_set(void *function, const struct kernel *k, uint64_t offset)
 enum kiln_status kernel_load(const struct image *image, struct kernel **made, struct kiln_error *error)
 {
     struct kernel *k = calloc(1, sizeof *k);
-    char *text = k ? strdup(image_text(image)) : NULL;
+    if (!k) return fail(error, KILN_STATUS_MEMORY, "no memory for a kernel");
     enum kiln_status status = KILN_STATUS_OK;
-    if (!text) status = fail(error, KILN_STATUS_MEMORY, "no memory for a kernel");
-    if (!status && image->elf_machine == HOST_MACHINE) status = code_map(k, image, error);
+    k->text = strdup(image_text(image));
+    if (!k->text)
+        status = fail(error, KILN_STATUS_MEMORY, "no memory for a plan line");
+    else if (image->elf_machine == HOST_MACHINE)
+        status = code_map(k, image, error);
+    k->references = 1;
     if (status) {
-        free(text);
-        free(k);
+        kernel_release(k);
         return status;
     }
     if (k->code) {
@@ -66,9 +69,7 @@ enum kiln_status kernel_load(const struct image *image, struct kernel **made, st
     k->scratch_bytes = image->scratch_bytes;
     k->tasks = image->tasks;
     k->exact = image->exact;
-    k->text = text;
     k->bytes = sizeof *k + image->text_bytes + k->code_room;
-    k->references = 1;
     *made = k;
     return KILN_STATUS_OK;
 }

@@ -103,9 +103,10 @@ enum kiln_status kiln_interpret_at(const struct kiln_conv *conv, const void *wei
                                    struct kiln_error *error)
 {
     enum kiln_status status = element_check(conv, weights, args, at, error);
-    if (!status && !value) status = null_fail("value", error);
-    if (!status) *value = interp_at(conv, weights, args, at[0], at[1], at + 2);
-    return status;
+    if (status) return status;
+    if (!value) return null_fail("value", error);
+    *value = interp_at(conv, weights, args, at[0], at[1], at + 2);
+    return KILN_STATUS_OK;
 }
 
 enum kiln_status kiln_explain_at(const struct kiln_conv *conv, const void *weights,
@@ -113,7 +114,8 @@ enum kiln_status kiln_explain_at(const struct kiln_conv *conv, const void *weigh
                                  void *user, struct kiln_error *error)
 {
     enum kiln_status status = element_check(conv, weights, args, at, error);
-    if (!status && !sink) status = null_fail("sink", error);
-    if (!status) interp_explain(conv, weights, args, at, sink, user);
-    return status;
+    if (status) return status;
+    if (!sink) return null_fail("sink", error);
+    interp_explain(conv, weights, args, at, sink, user);
+    return KILN_STATUS_OK;
 }

@@ -193,8 +193,18 @@ Test(api, options_are_checked)
          KILN_STATUS_INVALID,
          "without the form"},
         {{.size = sizeof(struct kiln_options), .schedule = SMALL " | x | avx2"},
+         KILN_STATUS_UNSUPPORTED,
+         "at most sse2"},
+        {{.size = sizeof(struct kiln_options), .schedule = SMALL " | x | mmx"},
          KILN_STATUS_INVALID,
-         "used as sse2"},
+         "isa is \"mmx\""},
+        {{.size = sizeof(struct kiln_options), .schedule = SMALL " | x | neon"},
+         KILN_STATUS_INVALID,
+         "isa is \"neon\""},
+        {{.size = sizeof(struct kiln_options),
+          .schedule = SMALL " | x | abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"},
+         KILN_STATUS_INVALID,
+         "not a machine"},
         {{.size = sizeof(struct kiln_options), .schedule = BIG " | x | sse2"},
          KILN_STATUS_INVALID,
          "another conv"},
@@ -215,6 +225,20 @@ Test(api, options_are_checked)
         cr_assert_eq(said.length, 0);
         cr_assert_null(plan);
     }
+    kiln_destroy(k);
+}
+
+Test(api, a_plan_line_caps_the_machine)
+{
+    struct kiln *k = context_with((struct kiln_config){0});
+    struct kiln_conv c = conv_of(SMALL);
+    struct kiln_plan *plan;
+    struct kiln_options o = {.size = sizeof o, .target = "x86_64", .schedule = SMALL " | some ow=3 | avx2"};
+    WORKS(kiln_compile(k, &c, &o, &plan, &error));
+    cr_assert_str_eq(kiln_plan_text(plan), SMALL " | some ow=3 | avx2");
+    kiln_plan_release(plan);
+    o.isa = "sse2";
+    REFUSES(kiln_compile(k, &c, &o, &plan, &error), KILN_STATUS_UNSUPPORTED, "at most sse2");
     kiln_destroy(k);
 }
 
