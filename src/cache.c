@@ -178,8 +178,9 @@ static void entry_finish(struct cache *c, struct entry *e)
         return;
     }
     while (c->stats.bytes + e->bytes > c->capacity) {
-        assert(c->ends.newer != e); /* not in the list yet */
-        evict(c, c->ends.newer);
+        struct entry *oldest = c->ends.newer;
+        evict(c, oldest);
+        assert(c->ends.newer != oldest);
         c->stats.evictions++;
     }
     c->stats.bytes += e->bytes;
