@@ -13,15 +13,15 @@ enum isa { ISA_SSE2, ISA_AVX2, ISA_AVX512, ISA_VNNI, ISA_AVX512_BF16, ISA_AMX, I
 struct cpu {
     enum arch arch;
     enum isa isa;
-    int lanes;          /* f32 in the widest vector */
-    int registers;      /* vector registers */
-    bool fma;           /* fused multiply-add hardware */
-    bool masks;         /* masked loads and stores of f32 that do not fault on masked lanes */
-    int fma_per_cycle;  /* widest-vector FMAs that can start in one cycle, as the planner believes */
-    int load_per_cycle; /* widest-vector loads, likewise */
+    int lanes;           /* f32 in the widest vector */
+    int registers;       /* vector registers */
+    bool fma;            /* fused multiply-add hardware */
+    bool masks;          /* masked loads and stores of f32 that do not fault on masked lanes */
+    int fma_per_cycle;   /* widest-vector FMAs that can start in one cycle, as the planner believes */
+    int load_per_cycle;  /* widest-vector loads, likewise */
     int64_t l1d, l2, l3; /* bytes of one core's data caches; l3 shared */
-    char tune[32];      /* LLVM tuning CPU, derived from the features */
-    char features[512]; /* LLVM feature string, explicit and complete: "+avx2,+fma,..." */
+    char tune[32];       /* LLVM tuning CPU, derived from the features */
+    char features[512];  /* LLVM feature string, explicit and complete: "+avx2,+fma,..." */
 };
 
 /* This machine, at its highest level. */

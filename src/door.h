@@ -27,7 +27,8 @@ struct generator {
     enum kiln_status (*explain)(const struct request *, kiln_sink *, void *, struct kiln_error *);
     /* The whole image, in one call of the sink. */
     enum kiln_status (*compile)(const struct request *, kiln_sink *, void *, struct kiln_error *);
-    enum kiln_status (*dump)(const struct request *, enum kiln_dump, kiln_sink *, void *, struct kiln_error *);
+    enum kiln_status (*dump)(const struct request *, enum kiln_dump, kiln_sink *, void *,
+                             struct kiln_error *);
 };
 
 /* The module's one exported symbol. */
@@ -35,7 +36,8 @@ typedef const struct generator *generator_entry(void);
 #define GENERATOR_SYMBOL "kiln_generator"
 
 /* The table, from the module at `path`; or if that is NULL the one linked in; or from KILN_GENERATOR
- * (ignored in privileged processes), or from beside this library. SYSTEM: what was looked for and where, and what to install. */
+ * (ignored in privileged processes), or from beside this library. SYSTEM: what was looked for and where, and
+ * what to install. */
 enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error);
 
 #endif

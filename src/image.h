@@ -9,16 +9,16 @@
 enum { IMAGE_VERSION = 1, IMAGE_CODE_ALIGN = 64 };
 
 struct image {
-    char magic[8];         /* "kilnimg" */
-    uint32_t version;      /* IMAGE_VERSION */
-    uint32_t elf_machine;  /* EM_X86_64 or EM_AARCH64 */
-    uint64_t checksum;     /* XXH3 of everything after this field */
-    uint64_t bytes;        /* of the whole image, this header included */
+    char magic[8];             /* "kilnimg" */
+    uint32_t version;          /* IMAGE_VERSION */
+    uint32_t elf_machine;      /* EM_X86_64 or EM_AARCH64 */
+    uint64_t checksum;         /* XXH3 of everything after this field */
+    uint64_t bytes;            /* of the whole image, this header included */
     uint64_t text, text_bytes; /* the plan line: offset from the image's start; length with its terminator */
     uint64_t code, code_bytes; /* offset from the image's start, aligned to IMAGE_CODE_ALIGN; length */
-    uint64_t run, pack;    /* entry points: offsets from the code's start */
+    uint64_t run, pack;        /* entry points: offsets from the code's start */
     uint64_t packed_bytes, scratch_bytes, tasks;
-    uint64_t exact;        /* 1: no error on small integers */
+    uint64_t exact; /* 1: no error on small integers */
 };
 
 /* Allocates a whole image from its parts, with room for code_bytes of code, zeroed, to be filled in
