@@ -74,7 +74,8 @@ enum kiln_mode {
 
 enum kiln_accuracy {
     KILN_ACCURACY_DEFAULT, /* error against the f64 result at most 2e-5 of the output's RMS on N(0,1) data */
-    KILN_ACCURACY_STRICT,  /* the plain sum: no Winograd, no reduced precision, NaN and Inf spread exactly so */
+    KILN_ACCURACY_STRICT,  /* the plain sum: no Winograd, no reduced precision, NaN and Inf spread exactly so
+                            */
     KILN_ACCURACY_FAST,    /* at most 1e-4 of the output's RMS */
 };
 
@@ -110,17 +111,17 @@ enum { KILN_POST_MAX = 8 };
  *
  * A 2-D convolution has id = kd = 1, a 1-D one also ih = kh = 1. */
 struct kiln_conv {
-    size_t size;               /* sizeof(struct kiln_conv); set by kiln_conv_init */
-    int64_t n, g;              /* batch; groups */
-    int64_t ic, id, ih, iw;    /* src: channels, depth, height, width */
-    int64_t oc, kd, kh, kw;    /* output channels; kernel */
-    int64_t sd, sh, sw;        /* strides */
-    int64_t dd, dh, dw;        /* dilation, 1 is dense */
-    int64_t pf, pk;            /* padding: front, back */
-    int64_t pt, pb;            /* top, bottom */
-    int64_t pl, pr;            /* left, right */
+    size_t size;            /* sizeof(struct kiln_conv); set by kiln_conv_init */
+    int64_t n, g;           /* batch; groups */
+    int64_t ic, id, ih, iw; /* src: channels, depth, height, width */
+    int64_t oc, kd, kh, kw; /* output channels; kernel */
+    int64_t sd, sh, sw;     /* strides */
+    int64_t dd, dh, dw;     /* dilation, 1 is dense */
+    int64_t pf, pk;         /* padding: front, back */
+    int64_t pt, pb;         /* top, bottom */
+    int64_t pl, pr;         /* left, right */
     enum kiln_type src, weights, dst;
-    enum kiln_layout layout;   /* of src and dst; weights are always w[oc][icg][kd][kh][kw] */
+    enum kiln_layout layout; /* of src and dst; weights are always w[oc][icg][kd][kh][kw] */
     enum kiln_mode mode;
     enum kiln_accuracy accuracy;
     int post_count;
@@ -164,11 +165,12 @@ struct kiln_config {
     int threads;             /* of the pool behind kiln_run; 0: KILN_THREADS, else 1; at most 1024 */
     kiln_parallel *parallel; /* the caller's own threads instead of the pool; threads is then their number */
     void *parallel_user;
-    size_t cache_bytes;      /* capacity of the in-memory cache of kernels; 0: 64 MiB */
-    const char *isa;         /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
-    const char *generator;   /* path of the code-generation module; NULL: KILN_GENERATOR, else beside the library */
-    const char *debug;       /* what is logged: "plan,cache,ir,asm"; NULL: KILN_DEBUG, else nothing */
-    kiln_log *log;           /* NULL: standard error */
+    size_t cache_bytes; /* capacity of the in-memory cache of kernels; 0: 64 MiB */
+    const char *isa;    /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
+    const char
+        *generator;    /* path of the code-generation module; NULL: KILN_GENERATOR, else beside the library */
+    const char *debug; /* what is logged: "plan,cache,ir,asm"; NULL: KILN_DEBUG, else nothing */
+    kiln_log *log;     /* NULL: standard error */
     void *log_user;
 };
 
@@ -176,7 +178,8 @@ struct kiln;
 
 /* Makes a context: cache, pool, options. config may be NULL; it is copied. Destroy it with
  * kiln_destroy. INVALID: a bad field. UNSUPPORTED: an ISA that this machine lacks. MEMORY. */
-KILN_API enum kiln_status kiln_create(struct kiln **k, const struct kiln_config *config, struct kiln_error *error);
+KILN_API enum kiln_status kiln_create(struct kiln **k, const struct kiln_config *config,
+                                      struct kiln_error *error);
 
 /* Plans made with k remain usable. NULL is allowed. No other call may be using k. */
 KILN_API void kiln_destroy(struct kiln *k);
@@ -189,15 +192,15 @@ enum kiln_effort {
 
 /* What may be asked of one compilation. Zero every field not set, and set size. */
 struct kiln_options {
-    size_t size;            /* sizeof(struct kiln_options) */
+    size_t size; /* sizeof(struct kiln_options) */
     enum kiln_effort effort;
-    const char *isa;        /* as in kiln_config, within its cap; NULL: the context's */
-    const char *target;     /* "x86_64" or "aarch64": compile for another machine; the plan can be dumped,
-                               not run. NULL: this machine */
-    const char *schedule;   /* an explicit schedule, "direct ow=14 oc=2 ..." or a whole plan line of this
-                               conv, whose machine then caps the ISA; NULL: the planner chooses */
-    size_t scratch_limit;   /* bytes of scratch a plan may need; 0: no limit */
-    int code_budget;        /* unrolled FMAs in the whole object; 0: 800, the most: 4096 */
+    const char *isa;      /* as in kiln_config, within its cap; NULL: the context's */
+    const char *target;   /* "x86_64" or "aarch64": compile for another machine; the plan can be dumped,
+                             not run. NULL: this machine */
+    const char *schedule; /* an explicit schedule, "direct ow=14 oc=2 ..." or a whole plan line of this
+                             conv, whose machine then caps the ISA; NULL: the planner chooses */
+    size_t scratch_limit; /* bytes of scratch a plan may need; 0: no limit */
+    int code_budget;      /* unrolled FMAs in the whole object; 0: 800, the most: 4096 */
 };
 
 struct kiln_plan;
@@ -319,8 +322,8 @@ KILN_API enum kiln_status kiln_run(const struct kiln_plan *plan, const struct ki
 /* The ith of nth equal shares of kiln_run, on the calling thread: when every ith in [0, nth) has run,
  * in any order, on any threads, dst is whole. scratch as for kiln_kernel, or NULL for a per-thread
  * arena. INVALID: as kiln_run, and nth == 0 or ith >= nth. */
-KILN_API enum kiln_status kiln_run_part(const struct kiln_plan *plan, const struct kiln_args *args, void *scratch,
-                                        size_t ith, size_t nth, struct kiln_error *error);
+KILN_API enum kiln_status kiln_run_part(const struct kiln_plan *plan, const struct kiln_args *args,
+                                        void *scratch, size_t ith, size_t nth, struct kiln_error *error);
 
 /* The oracle: the naive nest with f64 sums, for every convolution that kiln_conv_check accepts, slow.
  * args as for kiln_run, except that args->weights is not read: weights[oc][icg][kd][kh][kw] is passed
