@@ -31,6 +31,16 @@ int64_t depthwise_tasks(const struct depthwise *d, bool tail)
     return rows * (d->p->by == BY_PX ? d->vecs : ceil_div(d->vecs, d->p->oc));
 }
 
+lanes_mask depthwise_inside(const struct depthwise *d, const struct seg *c, int64_t q, int lanes)
+{
+    const struct span *a = &d->g.w;
+    int64_t first = c->first * a->stride - a->pad + q, last = first + (c->count - 1) * c->n * a->stride;
+    lanes_mask mask = 0;
+    for (int i = 0; i < lanes; i++)
+        if (first + i >= 0 && last + i < a->in) mask |= (lanes_mask)1 << i;
+    return mask;
+}
+
 /* Whether the pixels of a channel's row follow each other, in src and dst. */
 static bool rows_contiguous(const struct kiln_conv *c)
 {
@@ -67,33 +77,50 @@ static const char *check(const struct plan *p)
 
 /* ---- the model ---- */
 
-/* Sums over the tiles of one row segment (NULL: bounds) and one column segment. */
+/* What one tile executes, and the FMAs of its code. */
 struct work {
-    double fmas, loads, rows; /* of one tile, executed */
-    int64_t code;             /* FMAs unrolled */
+    double fmas, loads, rows;
+    int64_t code;
 };
 
-static struct work tile_work(const struct depthwise *d, const struct seg *r, const struct seg *c)
+/* Taps of all pixels, or vectors of them, of one accumulator row. */
+static int64_t column_taps(const struct depthwise *d, const struct seg *c, int width)
+{
+    const struct span *w = &d->g.w;
+    int lanes = (int)(d->p->vec * w->stride);
+    int64_t taps = 0;
+    for (int i = 0; i < width; i++)
+        for (int64_t kw = 0; kw < w->kernel; kw++)
+            if (d->p->by == BY_PX)
+                taps += depthwise_inside(d, c, i * lanes + kw * w->dilation, lanes) != 0;
+            else
+                taps += axis_where(w, c, i, kw, kw + 1) != WHERE_OUTSIDE;
+    return taps;
+}
+
+static int64_t row_taps(const struct depthwise *d, const struct seg *r)
+{
+    int64_t taps = 0;
+    for (int i = 0; i < r->n; i++)
+        for (int64_t kh = 0; kh < d->g.h.kernel; kh++)
+            taps += axis_where(&d->g.h, r, i, kh, kh + 1) != WHERE_OUTSIDE;
+    return taps;
+}
+
+static struct work tile_work(const struct depthwise *d, const struct seg *r, const struct seg *c, int n_rows,
+                             int width)
 {
     const struct span *h = &d->g.h, *w = &d->g.w;
     bool px = d->p->by == BY_PX;
-    int n_rows = r ? r->n : 1, width = px ? (int)ceil_div(c->n, d->p->vec) : c->n;
-    int64_t row_taps = 0, col_taps = 0;
-    for (int i = 0; i < n_rows; i++)
-        for (int64_t kh = 0; kh < h->kernel; kh++)
-            row_taps += !r || axis_where(h, r, i, kh, kh + 1) != WHERE_OUTSIDE;
-    for (int i = 0; i < (px ? 1 : width); i++)
-        for (int64_t kw = 0; kw < w->kernel; kw++)
-            col_taps += px ? width : axis_where(w, c, i, kw, kw + 1) != WHERE_OUTSIDE;
-    struct work k = {.fmas = (double)(row_taps * col_taps), .code = (r ? row_taps : 1) * col_taps};
-    double src_rows =
-        r ? (double)((n_rows - 1) * h->stride + (h->kernel - 1) * h->dilation + 1) : (double)h->kernel;
-    if (src_rows > (double)row_taps) src_rows = (double)row_taps;
-    double per_row =
-        px ? (double)(width * w->kernel * w->stride) : (double)((width - 1) * w->stride + w->kernel);
-    bool held = n_rows * width + (r ? n_rows : 1) * w->kernel + 2 <= d->p->cpu.registers;
-    k.loads = src_rows * per_row * (px ? 1.5 : 1) + (held ? (double)(row_taps * w->kernel) / n_rows : k.fmas);
-    k.rows = src_rows;
+    int64_t columns = column_taps(d, c, width), unrolled = r ? row_taps(d, r) : 1;
+    double taps = r ? (double)unrolled : (double)h->kernel * axis_share(h);
+    struct work k = {.fmas = taps * (double)columns, .code = unrolled * columns};
+    k.rows = r ? (double)((n_rows - 1) * h->stride + (h->kernel - 1) * h->dilation + 1) : taps;
+    if (k.rows > taps) k.rows = taps;
+    double of_a_row = px ? 1.5 * (double)(width * w->kernel * w->stride) /* half of them cross lines */
+                         : (double)((width - 1) * w->stride + w->kernel);
+    bool held = n_rows * width + n_rows * w->kernel + 2 <= d->p->cpu.registers;
+    k.loads = k.rows * of_a_row + (held ? taps * (double)w->kernel / n_rows : k.fmas);
     return k;
 }
 
@@ -102,15 +129,15 @@ static void tile_cost(const struct depthwise *d, const struct seg *r, const stru
 {
     const struct plan *p = d->p;
     const struct cpu *cpu = &p->cpu;
-    struct work k = tile_work(d, r, c);
     bool px = p->by == BY_PX;
-    double width = px ? (double)ceil_div(c->n, p->vec) : c->n, outs = width * (r ? r->n : 1);
-    double wide = cpu->lanes == 16 && p->vec < 16 && cpu->fma_per_cycle == 1 ? 2 : 1;
-    double fma = k.fmas / (cpu->fma_per_cycle * wide), latency = k.fmas / outs * FMA_LATENCY;
+    int width = px ? (int)ceil_div(c->n, p->vec) : c->n, n_rows = r ? r->n : 1;
+    struct work k = tile_work(d, r, c, n_rows, width);
+    double outs = width * n_rows;
+    double fma = k.fmas / rate(cpu, cpu->fma_per_cycle, p->vec), latency = k.fmas / outs * FMA_LATENCY;
     double held_bytes =
         4.0 * (double)(p->vec * p->oc * d->g.w.in * d->g.h.kernel); /* rows of src used again */
     double near = px || stream_rate(cpu, held_bytes) > 1e6 ? 1 : 2;
-    double load = k.loads * near / (cpu->load_per_cycle * wide);
+    double load = k.loads * near / rate(cpu, cpu->load_per_cycle, p->vec);
     double issue = (k.fmas + k.loads + 4 * k.rows) / ISSUE_WIDTH;
     cost->fma += tiles * fma, cost->loads += tiles * load, cost->issue += tiles * issue;
     cost->latency += tiles * latency;

@@ -22,6 +22,10 @@ bool depthwise_of(const struct plan *p, struct depthwise *made);
 int64_t depthwise_tasks(const struct depthwise *d,
                         bool tail); /* of the whole vectors, or planes; or of the tail */
 
+/* by=px: of `lanes` elements of a row of src, from offset q of a tile's first pixel at tap 0 on, those
+ * inside the row for every tile of the segment. */
+lanes_mask depthwise_inside(const struct depthwise *d, const struct seg *c, int64_t q, int lanes);
+
 void depthwise_run(struct emit *e, const struct plan *p);
 void depthwise_pack(struct emit *e, const struct plan *p);
 

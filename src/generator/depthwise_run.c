@@ -102,18 +102,6 @@ static void channels_row(struct emit *e, struct tile *t, value row, const struct
 
 /* ---- a row of src, by=px: vectors along the row ---- */
 
-/* Of `lanes` elements from offset q of the tile's first pixel on, those inside the row for every tile. */
-static lanes_mask inside(const struct tile *t, int64_t q, int lanes)
-{
-    const struct span *a = &t->d->g.w;
-    int64_t first = t->c->first * a->stride - a->pad + q;
-    int64_t last = first + (t->c->count - 1) * t->c->n * a->stride;
-    lanes_mask mask = 0;
-    for (int i = 0; i < lanes; i++)
-        if (first + i >= 0 && last + i < a->in) mask |= (lanes_mask)1 << i;
-    return mask;
-}
-
 /* Vector v of pixels at tap kw; NULL: all of it lies outside. */
 static value load_row(struct emit *e, const struct tile *t, value row, int v, int64_t kw)
 {
@@ -121,10 +109,10 @@ static value load_row(struct emit *e, const struct tile *t, value row, int v, in
     int vec = e->lanes;
     int64_t q = v * vec * a->stride + kw * a->dilation;
     if (a->stride == 1) {
-        lanes_mask mask = inside(t, q, vec);
+        lanes_mask mask = depthwise_inside(t->d, t->c, q, vec);
         return mask ? load_lanes(e, plus(e, row, q), mask) : NULL;
     }
-    lanes_mask lo = inside(t, q, vec), hi = inside(t, q + vec, vec);
+    lanes_mask lo = depthwise_inside(t->d, t->c, q, vec), hi = depthwise_inside(t->d, t->c, q + vec, vec);
     if (!lo && !hi) return NULL;
     int even[MAX_PIXELS];
     for (int i = 0; i < vec; i++) even[i] = 2 * i;

@@ -61,6 +61,24 @@ static void interior(const struct span *a, int64_t *lo, int64_t *hi)
     *hi = end < a->out ? end : a->out;
 }
 
+/* The first output whose tap k is at or behind `at`, within [0, out]. */
+static int64_t first_output(const struct span *a, int64_t k, int64_t at)
+{
+    int64_t distance = at + a->pad - k * a->dilation;
+    int64_t o = distance <= 0 ? 0 : (distance + a->stride - 1) / a->stride;
+    return o < a->out ? o : a->out;
+}
+
+double axis_share(const struct span *a)
+{
+    enum { LOOKED_AT = 64 };
+    int64_t step = (a->kernel + LOOKED_AT - 1) / LOOKED_AT, taps = 0;
+    double inside = 0;
+    for (int64_t k = 0; k < a->kernel; k += step, taps++)
+        inside += (double)(first_output(a, k, a->in) - first_output(a, k, 0));
+    return inside / (double)taps / (double)a->out;
+}
+
 bool axis_inside(const struct span *a)
 {
     int64_t lo, hi;

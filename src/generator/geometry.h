@@ -55,6 +55,9 @@ enum where { WHERE_INSIDE, WHERE_OUTSIDE, WHERE_MAYBE };
 /* Where taps [lo, hi) of output i of the segment's tiles fall. */
 enum where axis_where(const struct span *a, const struct seg *s, int i, int64_t lo, int64_t hi);
 
+/* The share of all taps of all outputs that are inside; of many taps, estimated from some. */
+double axis_share(const struct span *a);
+
 /* Whether every tap of every output is inside. */
 bool axis_inside(const struct span *a);
 

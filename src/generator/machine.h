@@ -13,8 +13,17 @@ static const double BODY_OVERHEAD = 0.7;
 enum {
     FMA_LATENCY = 4,    /* cycles from an accumulator to itself */
     ISSUE_WIDTH = 5,    /* instructions a cycle, sustained */
-    TILE_OVERHEAD = 24, /* cycles around one register tile: addresses, zeroing, exits mispredicted */
+    TILE_OVERHEAD = 32, /* cycles around one register tile: addresses, zeroing, exits mispredicted */
+    ENTER_TAP = 6,      /* cycles to enter the steps of one tap of a loop over taps */
+    ENTER_STEPS = 5,    /* and of one unrolled tap */
 };
+
+/* Operations a cycle on vectors of `lanes` where a machine does `per_cycle` of its widest: those that do
+ * one of 512 bits do it in two halves, so that narrower ones go twice as fast. */
+static inline double rate(const struct cpu *cpu, int per_cycle, int64_t lanes)
+{
+    return per_cycle == 1 && cpu->lanes == 16 && lanes < 16 ? 2 : per_cycle;
+}
 
 /* Bytes a cycle that stream from the innermost cache able to hold `bytes`; L1 is counted as loads. */
 static inline double stream_rate(const struct cpu *cpu, double bytes)

@@ -1,0 +1,137 @@
+/* Which panel plans are worth proposing, and how they read. */
+#include "panel.h"
+
+static int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
+
+/* Tasks for 64 threads, as far as there are tiles for that: a row is cut where rows and blocks are few. */
+static int64_t chunk_of(const struct plan *p, const struct geometry *g)
+{
+    enum { WANTED = 64, LEAST_TILES = 4 };
+    int64_t tiles = ceil_div(g->w.out, p->ow), rows = p->unroll >= UNROLL_KH ? 1 : g->h.out;
+    int64_t tasks = g->g * ceil_div(g->oc, p->oc * p->vec) * g->n * rows;
+    if (2 * tasks > WANTED || tiles < 2 * LEAST_TILES) return 0;
+    int64_t chunk = ceil_div(tiles, ceil_div(WANTED, tasks));
+    return chunk < LEAST_TILES ? LEAST_TILES : chunk;
+}
+
+struct offering {
+    const struct geometry *g;
+    algo_offer *offer;
+    void *user;
+};
+
+/* The ways to treat edges and unroll, for one tile. */
+static void offer_nests(struct plan p, const struct offering *o)
+{
+    static const struct {
+        enum unroll unroll;
+        enum edge edge;
+    } ways[] = {{UNROLL_IC, EDGE_STATIC}, {UNROLL_IC, EDGE_ZERO},   {UNROLL_KW, EDGE_STATIC},
+                {UNROLL_KW, EDGE_ZERO},   {UNROLL_KH, EDGE_STATIC}, {UNROLL_IC, EDGE_BOUNDS},
+                {UNROLL_ALL, EDGE_STATIC}};
+    bool padded = !axis_inside(&o->g->w), one_tap = o->g->w.kernel == 1 && o->g->h.kernel == 1;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        if (!padded && ways[i].edge != EDGE_STATIC) continue;
+        if (p.oh > 1 && ways[i].unroll < UNROLL_KH) continue;
+        if (one_tap && (ways[i].unroll == UNROLL_KW || (ways[i].unroll == UNROLL_KH && p.oh == 1))) continue;
+        p.unroll = ways[i].unroll, p.edge = ways[i].edge;
+        p.chunk = p.unroll == UNROLL_ALL ? 0 : chunk_of(&p, o->g);
+        o->offer(o->user, &p);
+    }
+}
+
+static void offer_steps(struct plan p, const struct offering *o)
+{
+    static const int64_t steps[] = {1, 2, 3, 4, 8};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        p.step = steps[i];
+        if (p.step <= p.ic && (p.ic % p.step == 0 || p.step <= 2)) offer_nests(p, o);
+    }
+}
+
+/* nchw reads each channel from another place: panels of few channels keep those lines for all taps. */
+static void offer_panels(struct plan p, const struct offering *o)
+{
+    static const int64_t panels[] = {16, 8, 4};
+    p.ic = o->g->ic;
+    offer_steps(p, o);
+    if (o->g->x.c == 1 || o->g->h.kernel * o->g->w.kernel == 1) return;
+    for (size_t i = 0; i < sizeof panels / sizeof *panels; i++)
+        if (o->g->ic > panels[i] && o->g->ic % panels[i] == 0) {
+            p.ic = panels[i];
+            offer_steps(p, o);
+            return;
+        }
+}
+
+/* Column tiles that split the row into as equal parts as those of any other width. */
+static void offer_widths(struct plan p, const struct offering *o, int64_t most)
+{
+    int64_t out = o->g->w.out, last = 0;
+    for (int64_t ow = most < out ? most : out; ow >= 1; ow--) {
+        int64_t even = ceil_div(out, ceil_div(out, ow));
+        if (even == last || even > most) continue;
+        if (even * 3 < most && even * 3 < out) break; /* too few pixels for their vectors of weights */
+        if (p.oh > 1 && even < out) return;           /* rows share weights best where a tile spans them */
+        last = p.ow = even;
+        offer_panels(p, o);
+    }
+}
+
+void panel_propose(const struct plan *asked, algo_offer *offer, void *user)
+{
+    struct geometry seen = asked->algo->geometry(&asked->conv), *g = &seen;
+    struct offering o = {g, offer, user};
+    struct plan p = *asked;
+    static const int64_t heights[] = {1, 2, 3, 4, 7};
+    for (p.vec = p.cpu.lanes; p.vec >= 4; p.vec /= 2) {
+        int64_t vecs = ceil_div(g->oc, p.vec);
+        for (p.oc = 1; p.oc <= 6 && p.oc <= vecs; p.oc++)
+            for (size_t h = 0; h < sizeof heights / sizeof *heights; h++) {
+                p.oh = heights[h];
+                if (p.oh > 1 && (p.oh > g->h.out || g->w.out > 16)) continue;
+                int64_t most = (p.cpu.registers - p.oc - 1 - !p.cpu.fma) / p.oc / p.oh;
+                if (most) offer_widths(p, &o, most);
+            }
+        if (g->oc > p.vec / 2) break; /* narrower vectors would only be more of them */
+    }
+}
+
+/* ---- how it reads ---- */
+
+static void put_segs(struct text *t, const char *name, const struct seg *segs, int n)
+{
+    text_put(t, ", %s in", name);
+    for (int i = 0; i < n; i++)
+        text_put(t, "%s %lld x %d", i ? " +" : "", (long long)segs[i].count, segs[i].n);
+}
+
+static void put_blocks(const struct panel *l, const struct blocks *b, struct text *t)
+{
+    static const char *const unrolled[] = {"ic", "kw, ic", "kh, kw, ic", "everything"};
+    const struct plan *p = l->p;
+    const struct geometry *g = &l->g;
+    text_put(t, "  for g in %lld, oc in %lld x %d vectors of %lld", (long long)g->g, (long long)b->count,
+             b->vecs, (long long)p->vec);
+    if (b->last < p->vec) text_put(t, " (the last of %d lanes)", b->last);
+    text_put(t, ", n in %lld", (long long)g->n);
+    if (l->n_rows)
+        put_segs(t, "oh", l->rows, l->n_rows);
+    else
+        text_put(t, ", oh in %lld", (long long)g->h.out);
+    put_segs(t, "ow", b->cols, b->n_cols);
+    if (b->chunks > 1) text_put(t, " by %lld tiles", (long long)p->chunk);
+    text_put(t, "\n    acc[%lld][%d] = 0\n", (long long)(l->n_rows ? p->oh : 1) * b->ow, b->vecs);
+    text_put(t, "    for panel in %lld, kh in %lld, kw in %lld, ic in %lld by %lld; unrolled: %s\n",
+             (long long)(g->ic / p->ic), (long long)g->h.kernel, (long long)g->w.kernel, (long long)p->ic,
+             (long long)p->step, unrolled[p->unroll]);
+    text_put(t, "      acc[i][j] += x[i] * w[j]\n    dst = post-ops(acc)%s\n",
+             g->y.c == 1 ? "" : ", transposed");
+}
+
+void panel_nest(const struct plan *p, struct text *t)
+{
+    struct panel l;
+    panel_of(p, &l);
+    for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; b++) put_blocks(&l, b, t);
+}
