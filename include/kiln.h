@@ -74,8 +74,7 @@ enum kiln_mode {
 
 enum kiln_accuracy {
     KILN_ACCURACY_DEFAULT, /* error against the f64 result at most 2e-5 of the output's RMS on N(0,1) data */
-    KILN_ACCURACY_STRICT,  /* the plain sum: no Winograd, no reduced precision, NaN and Inf spread exactly so
-                            */
+    KILN_ACCURACY_STRICT,  /* the plain sum: no Winograd, no reduced precision; NaN and Inf spread just so */
     KILN_ACCURACY_FAST,    /* at most 1e-4 of the output's RMS */
 };
 
@@ -165,12 +164,11 @@ struct kiln_config {
     int threads;             /* of the pool behind kiln_run; 0: KILN_THREADS, else 1; at most 1024 */
     kiln_parallel *parallel; /* the caller's own threads instead of the pool; threads is then their number */
     void *parallel_user;
-    size_t cache_bytes; /* capacity of the in-memory cache of kernels; 0: 64 MiB */
-    const char *isa;    /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
-    const char
-        *generator;    /* path of the code-generation module; NULL: KILN_GENERATOR, else beside the library */
-    const char *debug; /* what is logged: "plan,cache,ir,asm"; NULL: KILN_DEBUG, else nothing */
-    kiln_log *log;     /* NULL: standard error */
+    size_t cache_bytes;    /* capacity of the in-memory cache of kernels; 0: 64 MiB */
+    const char *isa;       /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
+    const char *generator; /* path of the generator module; NULL: KILN_GENERATOR, else beside the library */
+    const char *debug;     /* what is logged: "plan,cache,ir,asm"; NULL: KILN_DEBUG, else nothing */
+    kiln_log *log;         /* NULL: standard error */
     void *log_user;
 };
 
