@@ -121,7 +121,7 @@ static bool same_peers(const struct result *a, const struct result *b)
 {
     if (a->timing_count != b->timing_count) return false;
     for (int i = 0; i < a->timing_count; i++)
-        if (strcmp(a->timings[i].name, b->timings[i].name)) return false;
+        if (strcmp(a->timings[i].name, b->timings[i].name) != 0) return false;
     return true;
 }
 
