@@ -9,8 +9,6 @@
 
 enum { MAX_KERNEL = 31 }; /* taps of a row are unrolled: beyond this they outnumber all registers */
 
-static int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
-
 bool depthwise_of(const struct plan *p, struct depthwise *made)
 {
     struct depthwise d = {.p = p, .g = geometry_of(&p->conv), .multiplier = p->conv.oc / p->conv.g};
@@ -134,8 +132,8 @@ static void tile_cost(const struct depthwise *d, const struct seg *r, const stru
     struct work k = tile_work(d, r, c, n_rows, width);
     double outs = width * n_rows;
     double fma = k.fmas / rate(cpu, cpu->fma_per_cycle, p->vec), latency = k.fmas / outs * FMA_LATENCY;
-    double held_bytes =
-        4.0 * (double)(p->vec * p->oc * d->g.w.in * d->g.h.kernel); /* rows of src used again */
+    double held_bytes = 4.0 * (double)(p->vec * p->oc) * (double)d->g.w.in *
+                        (double)d->g.h.kernel; /* rows of src used again */
     double near = px || stream_rate(cpu, held_bytes) > 1e6 ? 1 : 2;
     double load = k.loads * near / rate(cpu, cpu->load_per_cycle, p->vec);
     double issue = (k.fmas + k.loads + 4 * k.rows) / ISSUE_WIDTH;

@@ -54,7 +54,7 @@ static bool in_axis(const struct span *a, int64_t at) { return at >= 0 && at < a
 /* Outputs [lo, hi) have all their taps inside; the range may be empty. */
 static void interior(const struct span *a, int64_t *lo, int64_t *hi)
 {
-    int64_t first = a->pad > 0 ? (a->pad + a->stride - 1) / a->stride : 0;
+    int64_t first = ceil_div(a->pad, a->stride);
     int64_t last = a->in - 1 + a->pad - (a->kernel - 1) * a->dilation; /* the last position of a first tap */
     int64_t end = last < 0 ? 0 : last / a->stride + 1;
     *lo = first < a->out ? first : a->out;
@@ -65,7 +65,7 @@ static void interior(const struct span *a, int64_t *lo, int64_t *hi)
 static int64_t first_output(const struct span *a, int64_t k, int64_t at)
 {
     int64_t distance = at + a->pad - k * a->dilation;
-    int64_t o = distance <= 0 ? 0 : (distance + a->stride - 1) / a->stride;
+    int64_t o = distance <= 0 ? 0 : ceil_div(distance, a->stride);
     return o < a->out ? o : a->out;
 }
 

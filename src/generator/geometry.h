@@ -21,6 +21,9 @@ struct geometry {
     struct steps x, y; /* of src and dst */
 };
 
+/* x >= 0, y > 0; no sum overflows. */
+static inline int64_t ceil_div(int64_t x, int64_t y) { return x / y + (x % y != 0); }
+
 struct geometry geometry_of(const struct kiln_conv *c);
 
 /* 1x1, stride 1, unpadded: every pixel alone. Rows, and in NHWC images too, then follow each other as

@@ -7,8 +7,6 @@
 /* Taps of a row, or of a column, that may be unrolled: beyond it code outgrows what unrolling gains. */
 enum { MAX_UNROLLED_TAPS = 64 };
 
-static int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
-
 /* Registers of a tile: accumulators, the vectors of weights, the broadcast; without fused
  * multiply-add hardware also the product. */
 static int registers(const struct plan *p, int64_t pixels, int64_t vecs)

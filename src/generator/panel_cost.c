@@ -49,7 +49,9 @@ static double conflict(const struct step *s)
 {
     enum { WAY = 4096, LINE = 64, FACTOR = 2 }; /* bytes of one way of L1, on all machines met */
     const struct geometry *g = &s->l->g;
-    int64_t apart = g->w.stride * g->x.w * (int64_t)sizeof(float), span = WAY, ways = s->l->p->cpu.l1d / WAY;
+    /* Only the remainder matters, which does not overflow. */
+    int64_t apart = g->w.stride % WAY * (g->x.w % WAY) * (int64_t)sizeof(float);
+    int64_t span = WAY, ways = s->l->p->cpu.l1d / WAY;
     while (apart % span) span /= 2;
     double lines_of_a_set = s->pixels * (double)span / WAY;
     return span > LINE && lines_of_a_set > (double)ways - 2 ? FACTOR : 1;

@@ -1,8 +1,6 @@
 /* Which panel plans are worth proposing, and how they read. */
 #include "panel.h"
 
-static int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
-
 /* Tasks for 64 threads, as far as there are tiles for that: a row is cut where rows and blocks are few. */
 static int64_t chunk_of(const struct plan *p, const struct geometry *g)
 {

@@ -170,9 +170,20 @@ static enum kiln_status check_knobs(const struct plan *p, struct kiln_error *err
     return KILN_STATUS_OK;
 }
 
+const char *plan_unsupported(const struct kiln_conv *c)
+{
+    if (c->src != KILN_TYPE_F32 || c->weights != KILN_TYPE_F32 || c->dst != KILN_TYPE_F32)
+        return "types other than f32 are not compiled yet";
+    if (conv_dims(c) == 3) return "3-D convolutions are not compiled yet";
+    if (c->mode != KILN_MODE_ZEROS) return "padding modes other than zeros are not compiled yet";
+    return post_supported(c);
+}
+
 enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln_error *error)
 {
-    const char *why = p->algo->applicable(&p->conv, &p->cpu);
+    const char *why = plan_unsupported(&p->conv);
+    if (why) return fail(error, KILN_STATUS_UNSUPPORTED, "%s", why);
+    why = p->algo->applicable(&p->conv, &p->cpu);
     if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s cannot do this: %s", p->algo->name, why);
     if (check_knobs(p, error)) return KILN_STATUS_INVALID;
     /* A block of one channel is packed as a whole vector, so packing may multiply the weights by 16. */

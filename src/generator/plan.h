@@ -49,14 +49,18 @@ extern const struct knob plan_knobs[];
 extern const int plan_knob_count;
 
 /* Reads "direct vec=16 ow=14 ..." into a plan whose conv and cpu are set; omitted knobs get their unset
- * values, which plan_check may refuse. INVALID: what is wrong in the text, or with the plan. */
+ * values, which plan_check may refuse. INVALID: what is wrong in the text; or as plan_check. */
 enum kiln_status plan_parse(struct plan *p, const char *schedule, struct kiln_error *error);
 
 /* The schedule, and the whole plan line "conv ... | schedule | machine". As snprintf. */
 size_t plan_print_schedule(const struct plan *p, char *text, size_t room);
 size_t plan_print(const struct plan *p, char *text, size_t room);
 
-/* OK, or INVALID with the first broken condition as a sentence; then cost is what the plan costs. */
+/* What of a conv no algorithm compiles yet, as a sentence, or NULL. */
+const char *plan_unsupported(const struct kiln_conv *c);
+
+/* OK, then cost is what the plan costs; UNSUPPORTED: plan_unsupported says why; or INVALID with the first
+ * broken condition as a sentence. */
 struct cost;
 enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln_error *error);
 

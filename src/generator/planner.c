@@ -1,8 +1,6 @@
 #include "planner.h"
 
 #include "algo.h"
-#include "conv.h"
-#include "post.h"
 #include "status.h"
 
 #include <stdlib.h>
@@ -11,16 +9,6 @@
 /* The default is the least code within this factor of the best estimate: code costs compile time and
  * instruction cache, which the model does not see. */
 static const double near_best = 1.03;
-
-/* What no algorithm compiles yet, or NULL. */
-static const char *unsupported(const struct kiln_conv *c)
-{
-    if (c->src != KILN_TYPE_F32 || c->weights != KILN_TYPE_F32 || c->dst != KILN_TYPE_F32)
-        return "types other than f32 are not compiled yet";
-    if (conv_dims(c) == 3) return "3-D convolutions are not compiled yet";
-    if (c->mode != KILN_MODE_ZEROS) return "padding modes other than zeros are not compiled yet";
-    return post_supported(c);
-}
 
 /* ---- one algorithm's schedules ---- */
 
@@ -91,7 +79,7 @@ static enum kiln_status contend(struct contender *c, const struct plan *asked, i
 enum kiln_status planner_choose(const struct plan *p, int budget, struct choice *choice,
                                 struct kiln_error *error)
 {
-    const char *why = unsupported(&p->conv);
+    const char *why = plan_unsupported(&p->conv);
     if (why) return fail(error, KILN_STATUS_UNSUPPORTED, "%s", why);
     choice->winner = -1;
     for (int i = 0; i < algo_count; i++) {
