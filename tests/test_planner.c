@@ -1,0 +1,172 @@
+/* The planner: what it chooses obeys what was asked, and convolutions of any extents neither overflow
+ * nor hang it. That its choices are good is bench's. */
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "conv.h"
+#include "harness.h"
+
+const struct generator *kiln_generator(void);
+
+static struct plan plan_for(const char *conv, const char *isa)
+{
+    struct plan p = {0};
+    struct kiln_error error;
+    cr_assert_eq(cpu_target(&p.cpu, "x86_64", isa, &error), KILN_STATUS_OK, "%s", error.text);
+    cr_assert_eq(conv_parse(&p.conv, conv, &error), KILN_STATUS_OK, "%s: %s", conv, error.text);
+    return p;
+}
+
+/* ---- choices ---- */
+
+static void expect_sound(const char *line, const struct contender *c, int budget)
+{
+    struct cost cost;
+    struct kiln_error error;
+    if (!c->has_best) return;
+    cr_expect_eq(plan_check(&c->best, &cost, &error), KILN_STATUS_OK, "%s: %s", line, error.text);
+    cr_expect_leq(cost.fmas, budget, "%s: %s unrolls too much", line, c->algo->name);
+    cr_expect(cost.cycles > 0 && cost.cycles < 1e30, "%s: %s", line, c->algo->name);
+    struct plan_sizes sizes = c->algo->sizes(&c->best);
+    cr_expect(sizes.tasks > 0 && sizes.packed > 0 && sizes.scratch >= 0, "%s: %s", line, c->algo->name);
+}
+
+Test(planner, choices_are_sound)
+{
+    static const int budgets[] = {4096, 800, 100};
+    struct lines lines = lines_read("tests/cases/aarch64.txt");
+    for (size_t i = 0; i < lines.count; i++)
+        for (size_t j = 0; j < sizeof budgets / sizeof *budgets; j++) {
+            struct plan p = plan_for(lines.line[i].text, j & 1 ? "avx2" : "avx512");
+            struct choice choice;
+            cr_assert_eq(planner_choose(&p, budgets[j], &choice, NULL), KILN_STATUS_OK);
+            const struct contender *winner = &choice.contenders[choice.winner];
+            cr_expect(winner->has_best);
+            for (int a = 0; a < algo_count; a++)
+                expect_sound(lines.line[i].text, &choice.contenders[a], budgets[j]);
+        }
+    lines_free(&lines);
+}
+
+Test(planner, says_when_the_budget_is_too_small)
+{
+    struct plan p = plan_for("conv ic16 ih9 iw9 oc16 kh3 kw3 ph1 pw1", "avx2");
+    struct choice choice;
+    struct kiln_error error;
+    cr_expect_eq(planner_choose(&p, 0, &choice, &error), KILN_STATUS_UNSUPPORTED);
+    cr_expect(strstr(error.text, "code_budget=0"), "%s", error.text);
+}
+
+Test(planner, is_the_same_every_time)
+{
+    struct plan p = plan_for("conv ic64 ih28 iw28 oc96 kh3 kw3 ph1 pw1 +bias", "avx512");
+    struct choice a, b;
+    cr_assert_eq(planner_choose(&p, 800, &a, NULL), KILN_STATUS_OK);
+    cr_assert_eq(planner_choose(&p, 800, &b, NULL), KILN_STATUS_OK);
+    cr_expect_eq(a.winner, b.winner);
+    cr_expect_arr_eq(&a.contenders[a.winner].best, &b.contenders[b.winner].best, sizeof(struct plan));
+}
+
+/* ---- extents that nobody has ---- */
+
+/* Whatever conv_check lets pass gets a sound plan, with sizes that fit, or a sentence, in no time. */
+Test(planner, survives_extreme_convolutions, .timeout = 60)
+{
+    static const char *const convs[] = {
+        "conv ic1 iw2305843009213693951 oc1 kw1",
+        "conv ic1 iw2305843009213693951 oc1 kw3 pw1",
+        "conv ic1 iw4611686018427387904 oc1 kw1 sw4611686018427387904 u8s8u8",
+        "conv ic1 iw9 oc1 kw3 sw9223372036854775807",
+        "conv ic1 iw9 oc1 kw3 pw1 sw9223372036854775807",
+        "conv ic1 iw9 oc1 kw3 pw5 sw9223372036854775800",
+        "conv ic1 ih9 iw9 oc1 kh3 kw3 ph2 sh9223372036854775807",
+        "conv ic1 iw9 oc1 kw1 pl4611686018427387903 sw2305843009213693952",
+        "conv ic1 iw9 oc1 kw2 dw4611686018427387904 pl4611686018427387904",
+        "conv ic1 iw9 oc1 kw2 dw4611686018427387904 pr4611686018427387904",
+        "conv ic1 iw9 oc1 kw1 dw9223372036854775807",
+        "conv ic1 iw9 oc1 kw1 pl9223372036854775 sw9223372036",
+        "conv ic1 iw9 oc1 kw4294967296 pw4294967296",
+        "conv ic1 iw8589934592 oc1 kw4294967296",
+        "conv ic1 iw8589934592 oc1 kw4294967296 pw1",
+        "conv ic1 ih8589934592 iw1 oc1 kh4294967296 kw1 ph1",
+        "conv g4294967296 ic4294967296 iw3 oc4294967296 kw3",
+        "conv g4294967296 ic4294967296 iw3 oc4294967296 kw3 pw1 nchw",
+        "conv ic2147483648 iw1 oc1 kw1",
+        "conv ic1 iw1 oc2147483648 kw1",
+        "conv ic2147483649 iw1 oc33 kw3 pw1 nchw",
+        "conv ic1073741824 iw1 oc1073741824 kw1",
+        "conv n2305843009213693951 ic1 iw1 oc1 kw1",
+        "conv n1152921504606846975 ic1 iw1 oc1 kw1 nchw",
+        "conv ic1 ih1518500249 iw1518500249 oc1 kh1 kw1",
+        "conv ic3 ih65536 iw65536 oc8 kh3 kw3 ph65536 pw65536",
+        "conv ic1 ih3 iw65536 oc1 kh3 kw32768 pw16384",
+        "conv ic2 iw1000003 oc2 kw1000 dw997 pw500000 nchw",
+    };
+    static const char *const schedules[] = {
+        "direct",
+        "direct edge=zero",
+        "direct edge=bounds",
+        "direct edge=bounds chunk=9223372036854775807",
+        "direct edge=zero chunk=9223372036854775807",
+        "direct edge=bounds chunk=1",
+        "direct unroll=kw chunk=2147483648",
+        "direct unroll=kh oh=2 ow=2 edge=zero",
+        "direct unroll=all",
+        "pointwise chunk=9223372036854775807",
+        "pointwise chunk=1 ow=3",
+        "pointwise unroll=all",
+        "depthwise unroll=kw ow=3",
+        "depthwise unroll=kh ow=2 oh=3",
+        "depthwise by=px unroll=kh ow=2 oh=3",
+    };
+    for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
+        struct plan p = plan_for(convs[i], "avx512");
+        struct choice choice;
+        struct kiln_error error;
+        if (!planner_choose(&p, 800, &choice, &error))
+            for (int a = 0; a < algo_count; a++) expect_sound(convs[i], &choice.contenders[a], 800);
+        else
+            cr_expect_gt(strlen(error.text), 0);
+        for (size_t j = 0; j < sizeof schedules / sizeof *schedules; j++) {
+            struct plan q = p;
+            if (plan_parse(&q, schedules[j], NULL)) continue;
+            struct plan_sizes sizes = q.algo->sizes(&q);
+            cr_expect(sizes.tasks > 0 && sizes.packed > 0, "%s | %s", convs[i], schedules[j]);
+        }
+    }
+}
+
+/* ---- the generator's table ---- */
+
+Test(generator, refuses_what_is_no_request)
+{
+    static const struct {
+        const char *conv, *machine, *schedule;
+        size_t scratch;
+        enum kiln_status status;
+    } table[] = {
+        {"conv", "x86_64 sse2", NULL, 0, KILN_STATUS_INVALID},
+        {"", "", NULL, 0, KILN_STATUS_INVALID},
+        {"conv ic1 iw1 oc1 kw1", "", NULL, 0, KILN_STATUS_INVALID},
+        {"conv ic1 iw1 oc1 kw1", "vax", NULL, 0, KILN_STATUS_INVALID},
+        {"conv ic1 iw1 oc1 kw1", "MACHINE", "direct ow=0", 0, KILN_STATUS_INVALID},
+        {"conv ic1 iw1 oc1 kw1 bf16", "MACHINE", NULL, 0, KILN_STATUS_UNSUPPORTED},
+        {"conv ic1 iw1 oc1 kw1", "MACHINE", NULL, 0, KILN_STATUS_OK},
+    };
+    char machine[KILN_TEXT_MAX];
+    struct cpu cpu;
+    cr_assert_eq(cpu_target(&cpu, "x86_64", "sse2", NULL), KILN_STATUS_OK);
+    cpu_print(&cpu, machine, sizeof machine);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct bytes b = {0};
+        struct kiln_error error = {.text = ""};
+        const char *which = strcmp(table[i].machine, "MACHINE") ? table[i].machine : machine;
+        struct request r = {table[i].conv, which, table[i].schedule, table[i].scratch, 0};
+        cr_expect_eq(kiln_generator()->compile(&r, bytes_sink, &b, &error), table[i].status, "row %zu: %s", i,
+                     error.text);
+        cr_expect_eq(b.count > 0, table[i].status == KILN_STATUS_OK);
+        cr_expect_eq(strlen(error.text) > 0, table[i].status != KILN_STATUS_OK);
+        bytes_free(&b);
+    }
+}
