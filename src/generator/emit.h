@@ -82,9 +82,9 @@ void loop_end(struct emit *e, struct loop *l);
 
 #define TURN(name, turn, lo, hi) \
     for (struct loop name = loop_begin(e, #name, turn, lo, hi); name.open; loop_end(e, &name))
-#define FROM(name, lo, hi) TURN(name, TURN_LOOP, lo, hi)
+#define FROM(name, lo, hi) TURN (name, TURN_LOOP, lo, hi)
 #define FOR(name, count) FROM (name, k(e, 0), k(e, count))
-#define EACH(name, count, unrolled) TURN(name, (unrolled) ? TURN_UNROLL : TURN_LOOP, k(e, 0), k(e, count))
+#define EACH(name, count, unrolled) TURN (name, (unrolled) ? TURN_UNROLL : TURN_LOOP, k(e, 0), k(e, count))
 
 /* ---- floats: scalars or vectors ---- */
 value zero(struct emit *e); /* a vector of zeros */

@@ -85,29 +85,36 @@ static void body(struct emit *e, struct tile *t, struct slot xs, struct slot ws,
     }
 }
 
-/* One panel of one tap. */
-static void tap(struct emit *e, struct tile *t, value panel, value kh, value kw)
+/* One panel of one tap; x and w are the tap row's: of the tile's first pixel, and packed. */
+static void tap(struct emit *e, struct tile *t, value x, value w, value kh, value kw)
 {
     const struct geometry *g = &t->l->g;
     const struct plan *p = t->l->p;
     if (known(kw) && (known(kh) || !t->r) && all_outside(t, kh, kw)) return;
-    value row = mul(e, kh, g->h.dilation * g->x.h), col = mul(e, kw, g->w.dilation * g->x.w);
-    value x = at(e, t->src, add(e, mul(e, panel, p->ic * g->x.c), add(e, row, col)));
-    value taps = add(e, mul(e, add(e, mul(e, panel, g->h.kernel), kh), g->w.kernel), kw);
-    struct slot xs = slot(e, "x", x);
-    struct slot ws = slot(e, "w", at(e, t->wei, mul(e, taps, p->ic * t->b->vecs * p->vec)));
+    struct slot xs = slot(e, "x", at(e, x, mul(e, kw, g->w.dilation * g->x.w)));
+    struct slot ws = slot(e, "w", at(e, w, mul(e, kw, p->ic * t->b->vecs * p->vec)));
     EACH (ic, p->ic / p->step, p->unroll == UNROLL_ALL) body(e, t, xs, ws, p->step, kh, kw);
     if (p->ic % p->step) body(e, t, xs, ws, p->ic % p->step, kh, kw);
+}
+
+/* One panel of the taps of row kh. Opaque, so that unrolled taps share its two pointers: otherwise each
+ * would be given a pair of its own, walking from row to row, and most of them would be spilled. */
+static void tap_row(struct emit *e, struct tile *t, value panel, value kh)
+{
+    const struct geometry *g = &t->l->g;
+    const struct plan *p = t->l->p;
+    value row = add(e, mul(e, panel, p->ic * g->x.c), mul(e, kh, g->h.dilation * g->x.h));
+    value taps = mul(e, add(e, mul(e, panel, g->h.kernel), kh), g->w.kernel * p->ic * t->b->vecs * p->vec);
+    value x = opaque(e, at(e, t->src, row)), w = opaque(e, at(e, t->wei, taps));
+    TURN (kw, p->unroll >= UNROLL_KW ? TURN_UNROLL : TURN_LOOP, t->kw_lo, t->kw_hi) tap(e, t, x, w, kh, kw.i);
 }
 
 static void reduce(struct emit *e, struct tile *t)
 {
     const struct plan *p = t->l->p;
-    enum turn kh_turn = p->unroll >= UNROLL_KH ? TURN_UNROLL : TURN_LOOP;
-    enum turn kw_turn = p->unroll >= UNROLL_KW ? TURN_UNROLL : TURN_LOOP;
-    EACH (panel, t->l->g.ic / p->ic, p->unroll == UNROLL_ALL) TURN(kh, kh_turn, t->kh_lo, t->kh_hi)
-    TURN(kw, kw_turn, t->kw_lo, t->kw_hi)
-    tap(e, t, panel.i, kh.i, kw.i);
+    EACH (panel, t->l->g.ic / p->ic, p->unroll == UNROLL_ALL)
+        TURN (kh, p->unroll >= UNROLL_KH ? TURN_UNROLL : TURN_LOOP, t->kh_lo, t->kh_hi)
+            tap_row(e, t, panel.i, kh.i);
 }
 
 /* ---- the epilogue ---- */
@@ -200,8 +207,8 @@ static void columns(struct emit *e, const struct panel *l, const struct blocks *
     for (const struct seg *c = b->cols; c < b->cols + b->n_cols; before += c++->count) {
         value from = k(e, before), to = k(e, before + c->count);
         if (b->chunks > 1) from = most(e, from, lo), to = least(e, to, hi);
-        TURN(ow, p->unroll == UNROLL_ALL ? TURN_UNROLL : TURN_LOOP, from, to)
-        tile(e, l, b, r, c, one, oh, add(e, mul(e, sub(e, ow.i, k(e, before)), c->n), k(e, c->first)));
+        TURN (ow, p->unroll == UNROLL_ALL ? TURN_UNROLL : TURN_LOOP, from, to)
+            tile(e, l, b, r, c, one, oh, add(e, mul(e, sub(e, ow.i, k(e, before)), c->n), k(e, c->first)));
     }
 }
 
@@ -254,8 +261,8 @@ void panel_run(struct emit *e, const struct plan *p)
     int64_t before = 0;
     for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; before += b++->tasks) {
         value lo = most(e, param(e, 1), k(e, before)), hi = least(e, param(e, 2), k(e, before + b->tasks));
-        TURN(piece, b->tasks == 1 ? TURN_ONCE : TURN_LOOP, lo, hi)
-        run_task(e, &l, b, &all, b->tasks == 1 ? k(e, 0) : sub(e, piece.i, k(e, before)));
+        TURN (piece, b->tasks == 1 ? TURN_ONCE : TURN_LOOP, lo, hi)
+            run_task(e, &l, b, &all, b->tasks == 1 ? k(e, 0) : sub(e, piece.i, k(e, before)));
     }
     function_end(e);
 }
