@@ -55,31 +55,32 @@ static bool all_outside(const struct tile *t, value kh, value kw)
     return true;
 }
 
-/* The address of channel `ic` of pixel i, or of zeros where it may lie outside its row. */
-static value pixel(struct emit *e, const struct tile *t, int i, value x, int64_t ic, value kw)
+/* The address of pixel i, or of zeros where it may lie outside its row. */
+static value pixel(struct emit *e, const struct tile *t, int i, value x, value kw)
 {
     const struct geometry *g = &t->l->g;
     int64_t row = (i / t->cols) * g->h.stride * g->x.h, col = (i % t->cols) * g->w.stride;
-    value here = plus(e, x, row + col * g->x.w + ic * g->x.c);
+    value here = plus(e, x, row + col * g->x.w);
     if (col_where(t, i % t->cols, kw) != WHERE_MAYBE) return here;
     value iw = add(e, add(e, t->iw, mul(e, kw, g->w.dilation)), k(e, col));
-    value zeros = g->x.c == 1 ? plus(e, t->zeros, ic) : t->zeros;
-    return choose(e, below(e, iw, g->w.in), here, zeros);
+    return choose(e, below(e, iw, g->w.in), here, t->zeros);
 }
 
-/* `steps` input channels of one tap. */
+/* `steps` input channels of one tap. In nhwc the channels of a pixel follow each other, as do zeros, so
+ * that one choice of address serves them all. */
 static void body(struct emit *e, struct tile *t, struct slot xs, struct slot ws, int64_t steps, value kh,
                  value kw)
 {
-    int64_t vec = t->l->p->vec, vecs = t->b->vecs;
-    value x = opaque(e, get(e, xs)), wei = opaque(e, get(e, ws)), w[MAX_REGISTERS];
-    set(e, xs, plus(e, x, steps * t->l->g.x.c));
+    int64_t vec = t->l->p->vec, vecs = t->b->vecs, channel = t->l->g.x.c;
+    value x = opaque(e, get(e, xs)), wei = opaque(e, get(e, ws)), w[MAX_REGISTERS], px[MAX_REGISTERS];
+    set(e, xs, plus(e, x, steps * channel));
     set(e, ws, plus(e, wei, steps * vecs * vec));
     for (int64_t ic = 0; ic < steps; ic++) {
         for (int j = 0; j < vecs; j++) w[j] = load_aligned(e, plus(e, wei, (ic * vecs + j) * vec));
         for (int i = 0; i < t->rows * t->cols; i++) {
             if (pixel_outside(t, i, kh, kw)) continue;
-            value v = load_splat(e, pixel(e, t, i, x, ic, kw));
+            if (ic == 0 || channel > 1) px[i] = pixel(e, t, i, plus(e, x, ic * channel), kw);
+            value v = load_splat(e, channel == 1 ? plus(e, px[i], ic) : px[i]);
             for (int j = 0; j < vecs; j++) set(e, t->acc[i][j], vfma(e, v, w[j], get(e, t->acc[i][j])));
         }
     }
