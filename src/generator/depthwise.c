@@ -182,6 +182,9 @@ static struct plan_sizes sizes(const struct plan *p)
 
 /* ---- proposals ---- */
 
+/* The most that LLVM keeps in registers, beside a tap, a vector of src and what masks and sums need. */
+static int64_t accumulators(const struct plan *p) { return p->cpu.registers - 4 - !p->cpu.fma; }
+
 static void offer_heights(struct plan p, algo_offer *offer, void *user)
 {
     static const int64_t heights[] = {1, 2, 3, 4, 7, 14};
@@ -190,7 +193,7 @@ static void offer_heights(struct plan p, algo_offer *offer, void *user)
     p.unroll = UNROLL_KH;
     for (size_t i = 0; i < sizeof heights / sizeof *heights; i++) {
         p.oh = heights[i];
-        offer(user, &p);
+        if (p.ow * p.oh <= accumulators(&p)) offer(user, &p);
     }
 }
 
@@ -216,7 +219,7 @@ static void propose(const struct plan *asked, algo_offer *offer, void *user)
         int64_t vecs = px ? 1 : p.conv.oc / p.vec;
         for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
             p.oc = blocks[i];
-            offer_widths(p, px ? ceil_div(g.w.out, p.vec) : g.w.out, p.cpu.registers - 3, offer, user);
+            offer_widths(p, px ? ceil_div(g.w.out, p.vec) : g.w.out, accumulators(&p), offer, user);
             if (p.oc >= vecs) break;
         }
         if ((px ? g.w.out : p.conv.oc) > p.vec / 2) break; /* narrower vectors would only be more of them */

@@ -38,7 +38,7 @@ static value load_tap(struct emit *e, const struct tile *t, value taps, int64_t 
 /* Whether the taps of `feeds` rows stay in registers beside the accumulators. */
 static bool taps_fit(const struct tile *t, int feeds)
 {
-    int64_t spare = 2 + !t->d->p->cpu.fma + (by_px(t) && t->d->g.w.stride == 2 ? 1 : 0);
+    int64_t spare = 2 + !t->d->p->cpu.fma + (by_px(t) && t->d->g.w.stride == 2 ? 3 : 0);
     return t->n_rows * t->width + feeds * t->d->g.w.kernel + spare <= t->d->p->cpu.registers;
 }
 
@@ -133,9 +133,9 @@ static void pixels_row(struct emit *e, struct tile *t, value row, const struct f
 
 /* ---- the reduction ---- */
 
-static value taps_at(struct emit *e, const struct tile *t, value kh)
+static value taps_at(struct emit *e, const struct tile *t, value wei, value kh)
 {
-    return at(e, t->wei, mul(e, kh, t->d->g.w.kernel * (by_px(t) ? 1 : t->d->p->vec)));
+    return at(e, wei, mul(e, kh, t->d->g.w.kernel * (by_px(t) ? 1 : t->d->p->vec)));
 }
 
 static void src_row(struct emit *e, struct tile *t, value offset, const struct feed *feeds, int n)
@@ -147,20 +147,30 @@ static void src_row(struct emit *e, struct tile *t, value offset, const struct f
         channels_row(e, t, row, feeds, n);
 }
 
-/* Rows known: each row of src once, for all the accumulator rows that it feeds. */
+/* The accumulator rows that row j of src feeds. */
+static int feeds_of(struct emit *e, const struct tile *t, int64_t j, value wei, struct feed feeds[MAX_PIXELS])
+{
+    const struct span *a = &t->d->g.h;
+    int n = 0;
+    for (int r = 0; r < t->n_rows; r++) {
+        int64_t tap = j - r * a->stride, kh = tap / a->dilation;
+        if (tap < 0 || tap % a->dilation || kh >= a->kernel) continue;
+        if (axis_where(a, t->r, r, kh, kh + 1) == WHERE_OUTSIDE) continue;
+        feeds[n++] = (struct feed){r, taps_at(e, t, wei, k(e, kh))};
+    }
+    return n;
+}
+
+/* Rows known: each row of src once, for all the accumulator rows that it feeds. Taps that do not fit are
+ * loaded where they are used, from an address of their own for each row: LLVM would keep equal loads. */
 static void reduce_static(struct emit *e, struct tile *t)
 {
     const struct span *a = &t->d->g.h;
+    int most = (int)(t->n_rows < a->kernel ? t->n_rows : a->kernel);
     for (int64_t j = 0; j <= (t->n_rows - 1) * a->stride + (a->kernel - 1) * a->dilation; j++) {
         struct feed feeds[MAX_PIXELS];
-        int n = 0;
-        for (int r = 0; r < t->n_rows; r++) {
-            int64_t tap = j - r * a->stride;
-            if (tap < 0 || tap % a->dilation || tap / a->dilation >= a->kernel) continue;
-            int64_t kh = tap / a->dilation;
-            if (axis_where(a, t->r, r, kh, kh + 1) == WHERE_OUTSIDE) continue;
-            feeds[n++] = (struct feed){r, taps_at(e, t, k(e, kh))};
-        }
+        value wei = taps_fit(t, most) ? t->wei : opaque(e, t->wei);
+        int n = feeds_of(e, t, j, wei, feeds);
         if (n) src_row(e, t, k(e, j), feeds, n);
     }
 }
@@ -171,7 +181,8 @@ static void reduce_bounds(struct emit *e, struct tile *t, value ih)
     const struct span *a = &t->d->g.h;
     value lo = k(e, 0), hi = k(e, a->kernel);
     if (!axis_inside(a)) tap_bounds(e, a, ih, &lo, &hi);
-    FROM (kh, lo, hi) src_row(e, t, mul(e, kh.i, a->dilation), &(struct feed){0, taps_at(e, t, kh.i)}, 1);
+    FROM (kh, lo, hi)
+        src_row(e, t, mul(e, kh.i, a->dilation), &(struct feed){0, taps_at(e, t, t->wei, kh.i)}, 1);
 }
 
 /* ---- one tile ---- */

@@ -14,11 +14,17 @@ static int registers(const struct plan *p, int64_t pixels, int64_t vecs)
     return (int)(pixels * vecs + vecs + 1 + !p->cpu.fma);
 }
 
+int64_t panel_columns(const struct plan *p, int64_t vecs)
+{
+    int64_t spare = p->cpu.registers <= 16 ? 1 : 0;
+    return (p->cpu.registers - spare - vecs - 1 - !p->cpu.fma) / vecs / p->oh;
+}
+
 /* A tail block's columns: as many as the registers hold, unless it is as wide as the others. */
 static int tail_ow(const struct plan *p, int vecs)
 {
     if (vecs == p->oc) return (int)p->ow;
-    int64_t most = (p->cpu.registers - vecs - 1 - !p->cpu.fma) / vecs / p->oh;
+    int64_t most = panel_columns(p, vecs);
     return (int)(most > 2 * p->ow ? 2 * p->ow : most);
 }
 

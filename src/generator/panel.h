@@ -37,6 +37,10 @@ struct panel {
 /* What a plan means; false: its static variants are more than MAX_SEGS. */
 bool panel_of(const struct plan *p, struct panel *made);
 
+/* The most columns of a tile of p->oh rows and `vecs` vectors that LLVM keeps in registers: of 16 it
+ * wants one to spare. 0: none. */
+int64_t panel_columns(const struct plan *p, int64_t vecs);
+
 /* The tasks of one block's image, chunks aside: its rows, or 1 where rows are static. */
 int64_t panel_row_tasks(const struct panel *l);
 

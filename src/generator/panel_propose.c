@@ -27,9 +27,12 @@ static void offer_nests(struct plan p, const struct offering *o)
     } ways[] = {{UNROLL_IC, EDGE_STATIC}, {UNROLL_IC, EDGE_ZERO},   {UNROLL_KW, EDGE_STATIC},
                 {UNROLL_KW, EDGE_ZERO},   {UNROLL_KH, EDGE_STATIC}, {UNROLL_IC, EDGE_BOUNDS},
                 {UNROLL_ALL, EDGE_STATIC}};
+    bool many_choices =
+        o->g->x.c > 1 && p.step > 2; /* in nchw one for each channel: their loads would spill */
     bool padded = !axis_inside(&o->g->w), one_tap = o->g->w.kernel == 1 && o->g->h.kernel == 1;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         if (!padded && ways[i].edge != EDGE_STATIC) continue;
+        if (ways[i].edge == EDGE_ZERO && many_choices) continue;
         if (p.oh > 1 && ways[i].unroll < UNROLL_KH) continue;
         if (one_tap && (ways[i].unroll == UNROLL_KW || (ways[i].unroll == UNROLL_KH && p.oh == 1))) continue;
         p.unroll = ways[i].unroll, p.edge = ways[i].edge;
@@ -88,8 +91,8 @@ void panel_propose(const struct plan *asked, algo_offer *offer, void *user)
             for (size_t h = 0; h < sizeof heights / sizeof *heights; h++) {
                 p.oh = heights[h];
                 if (p.oh > 1 && (p.oh > g->h.out || g->w.out > 16)) continue;
-                int64_t most = (p.cpu.registers - p.oc - 1 - !p.cpu.fma) / p.oc / p.oh;
-                if (most) offer_widths(p, &o, most);
+                int64_t most = panel_columns(&p, p.oc);
+                if (most > 0) offer_widths(p, &o, most);
             }
         if (g->oc > p.vec / 2) break; /* narrower vectors would only be more of them */
     }
