@@ -117,9 +117,9 @@ files() {
     git ls-files --cached 2>/dev/null || find . -type f ! -path './build/*' ! -path './.git/*'
 }
 
-# Text only, and small; the tensors of examples are the exception. Prints binaries and empty files.
+# Text only, and small; the tensors of examples and the inputs of fuzzers are the exceptions. Prints binaries and empty files.
 rule_binaries() {
-    files | grep -v '[.]npy$' | while read -r file; do
+    files | grep -v -e '[.]npy$' -e '^\(./\)*tests/fuzz/corpus' | while read -r file; do
         [ -f "$file" ] || continue
         ! grep -LI '' "$file" | grep -q . || echo "$file: not text, or empty"
         [ "$(wc -c <"$file")" -le $file_bytes ] || echo "$file: more than $file_bytes bytes"
