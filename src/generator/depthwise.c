@@ -7,7 +7,9 @@
 
 #include <assert.h>
 
-enum { MAX_KERNEL = 31 }; /* taps of a row are unrolled: beyond this they outnumber all registers */
+/* Taps of a row are unrolled: beyond this many they outnumber all registers. Emission walks over every
+ * pixel between the first tap and the last: strides and dilations beyond any use would take it forever. */
+enum { MAX_KERNEL = 31, MAX_STEP = 1024 };
 
 bool depthwise_of(const struct plan *p, struct depthwise *made)
 {
@@ -51,6 +53,8 @@ static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
     int64_t multiplier = c->oc / c->g;
     if (c->ic != c->g) return "it needs one input channel per group";
     if (c->kw > MAX_KERNEL || c->kh > MAX_KERNEL) return "it needs kernels of at most 31x31";
+    if (c->sh > MAX_STEP || c->sw > MAX_STEP || c->dh > MAX_STEP || c->dw > MAX_STEP)
+        return "it needs strides and dilations of at most 1024";
     if (rows_contiguous(c) && c->sw > 2) return "along rows it needs sw of 1 or 2";
     if (rows_contiguous(c) && c->accuracy == KILN_ACCURACY_STRICT && (c->pl || c->pr))
         return "along rows it multiplies padding by weights, which under strict must not meet NaN or Inf";
