@@ -243,6 +243,8 @@ Test(plan, refuses_what_emitters_cannot_do)
         {"conv ic4 ih9 iw9 oc4 kh1 kw1 pl1", "avx2", "pointwise", "pointwise cannot do this"},
         {plain, "avx2", "depthwise unroll=kw", "it needs one input channel per group"},
         {"conv g4 ic4 iw99 oc4 kw33", "avx2", "depthwise unroll=kw", "at most 31x31"},
+        {"conv g4 ic4 iw9 oc4 kw2 dw1025 pw1025", "avx2", "depthwise unroll=kw", "dilations of at most 1024"},
+        {"conv g4 ic4 iw9 oc4 kw3 sw1025", "avx2", "depthwise unroll=kw", "strides and dilations"},
         {"conv g4 ic4 iw9 oc4 kw3 sw3 nchw", "avx2", "depthwise by=px unroll=kw", "sw of 1 or 2"},
         {"conv g4 ic4 iw9 oc12 kw3 nhwc", "avx2", "depthwise unroll=kw", "oc / g of 1, 2 or 4"},
         {"conv g4 ic4 iw9 oc4 kw3 pw1 strict nchw", "avx2", "depthwise by=px unroll=kw", "strict"},
