@@ -1,0 +1,99 @@
+/* What explain prints, byte for byte, for some convolutions on typical machines (so that nothing depends
+ * on the one that runs the test): tests/golden/NAME.txt. A change of the planner's model or of the text
+ * changes them. To write them anew, and then read the difference with git:
+ *
+ *   KILN_UPDATE_GOLDEN=1 build/release/test_explain */
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conv.h"
+#include "harness.h"
+
+const struct generator *kiln_generator(void);
+
+static const struct golden {
+    const char *name, *conv, *arch, *isa;
+    const char *schedule; /* NULL: the planner's */
+} goldens[] = {
+    {"direct", "conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 nhwc +bias +relu", "x86_64", "avx512"},
+    {"direct_planes", "conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 nchw +bias +relu", "x86_64", "avx2"},
+    {"first_layer", "conv ic3 ih224 iw224 oc64 kh7 kw7 sh2 sw2 ph3 pw3 nhwc +bias +relu", "x86_64", "avx512"},
+    {"pointwise", "conv n16 ic256 ih14 iw14 oc1024 kh1 kw1 nhwc +bias +add +relu", "x86_64", "avx512"},
+    {"depthwise", "conv g96 ic96 ih56 iw56 oc96 kh3 kw3 sh2 sw2 ph1 pw1 nhwc +bias +clip(0,6)", "x86_64",
+     "avx2"},
+    {"depthwise_rows", "conv g32 ic32 ih28 iw28 oc32 kh3 kw3 ph1 pw1 nchw +bias", "aarch64", "neon"},
+    {"one_d", "conv ic80 iw1500 oc384 kw3 pw1 nhwc +bias", "x86_64", "sse2"},
+    {"strict", "conv ic16 ih9 iw9 oc20 kh3 kw3 ph1 pw1 nhwc strict", "x86_64", "avx2"},
+    {"explicit", "conv ic3 ih4 iw5 oc5 kh3 kw3 ph1 pw1 nhwc", "x86_64", "avx2",
+     "direct ow=5 oh=2 unroll=all"},
+};
+enum { GOLDENS = sizeof goldens / sizeof *goldens };
+
+static struct bytes explained(const struct golden *g)
+{
+    char machine[KILN_TEXT_MAX];
+    struct cpu cpu;
+    struct kiln_error error;
+    struct bytes b = {0};
+    cr_assert_eq(cpu_target(&cpu, g->arch, g->isa, &error), KILN_STATUS_OK, "%s", error.text);
+    cpu_print(&cpu, machine, sizeof machine);
+    struct request r = {.conv = g->conv, .machine = machine, .schedule = g->schedule};
+    enum kiln_status status = kiln_generator()->explain(&r, bytes_sink, &b, &error);
+    cr_assert_eq(status, KILN_STATUS_OK, "%s: %s", g->name, error.text);
+    return b;
+}
+
+static FILE *file_of(const struct golden *g, const char *mode)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tests/golden/%s.txt", SOURCE_DIR, g->name);
+    FILE *f = fopen(path, mode);
+    cr_assert(f, "%s cannot be opened; KILN_UPDATE_GOLDEN=1 writes it", path);
+    return f;
+}
+
+static void expect_golden(const struct golden *g, const struct bytes *b)
+{
+    char *want = NULL;
+    size_t room = 0;
+    FILE *f = file_of(g, "r");
+    ssize_t count = getdelim(&want, &room, '\0', f);
+    cr_expect(count == (ssize_t)b->count && !memcmp(want, b->at, b->count),
+              "tests/golden/%s.txt differs; it is now\n%s", g->name, b->at);
+    free(want);
+    fclose(f);
+}
+
+static void write_golden(const struct golden *g, const struct bytes *b)
+{
+    FILE *f = file_of(g, "w");
+    cr_expect_eq(fwrite(b->at, 1, b->count, f), b->count);
+    cr_expect_eq(fclose(f), 0);
+}
+
+Test(explain, is_golden)
+{
+    for (int i = 0; i < GOLDENS; i++) {
+        struct bytes b = explained(&goldens[i]);
+        if (getenv("KILN_UPDATE_GOLDEN"))
+            write_golden(&goldens[i], &b);
+        else
+            expect_golden(&goldens[i], &b);
+        bytes_free(&b);
+    }
+}
+
+/* What a reader needs is there whatever the numbers are. */
+Test(explain, holds_what_it_promises)
+{
+    static const char *const parts[] = {
+        " | direct ",   "acc[",      "registers  ", "of 32",  "tasks      ",
+        "bytes packed", "flop/byte", "candidates",  "chosen", "not applicable: "};
+    struct bytes b = explained(&goldens[0]);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        cr_expect(strstr(b.at, parts[i]), "no '%s' in\n%s", parts[i], b.at);
+    bytes_free(&b);
+}
