@@ -26,9 +26,6 @@ void emit_begin(struct emit *e, const struct cpu *cpu, int lanes)
     e->f32 = LLVMFloatTypeInContext(c), e->ptr = LLVMPointerTypeInContext(c, 0);
     e->vec = LLVMVectorType(e->f32, (unsigned)lanes);
     declare_fma(e);
-    /* Volatile: without side effects two of them with equal operands would be merged again. */
-    e->opaque_type = function_type(e->ptr, &e->ptr, 1);
-    e->opaque_asm = LLVMGetInlineAsm(e->opaque_type, "", 0, "=r,0", 4, 1, 0, LLVMInlineAsmDialectATT, 0);
 }
 
 void emit_end(struct emit *e)
@@ -142,9 +139,12 @@ value at(struct emit *e, value base, value index)
 }
 
 value plus(struct emit *e, value base, int64_t index) { return at(e, base, k(e, index)); }
-value opaque(struct emit *e, value p)
+/* Volatile: without side effects two of them with equal operands would be merged again. */
+value opaque(struct emit *e, value v)
 {
-    return LLVMBuildCall2(e->b, e->opaque_type, e->opaque_asm, &p, 1, "");
+    LLVMTypeRef type = LLVMTypeOf(v), f = function_type(type, &type, 1);
+    value same = LLVMGetInlineAsm(f, "", 0, "=r,0", strlen("=r,0"), 1, 0, LLVMInlineAsmDialectATT, 0);
+    return LLVMBuildCall2(e->b, f, same, &v, 1, "");
 }
 
 /* ---- slots ---- */
@@ -158,6 +158,13 @@ struct slot slot(struct emit *e, const char *name, value v)
 
 value get(struct emit *e, struct slot s) { return LLVMBuildLoad2(e->b, s.type, s.p, ""); }
 void set(struct emit *e, struct slot s, value v) { LLVMBuildStore(e->b, v, s.p); }
+
+value own_memory(struct emit *e, int64_t n)
+{
+    value p = LLVMBuildArrayAlloca(e->slots, e->vec, k(e, n), "own");
+    LLVMSetAlignment(p, (unsigned)(e->lanes * (int)sizeof(float)));
+    return p;
+}
 
 /* ---- loops ---- */
 

@@ -16,8 +16,8 @@ struct emit {
     LLVMModuleRef module;
     LLVMBuilderRef b, slots; /* slots stands before the end of the entry block */
     LLVMTypeRef i1, i32, i64, f32, ptr, vec;
-    LLVMTypeRef fma_type, opaque_type;
-    value fma_function, opaque_asm;
+    LLVMTypeRef fma_type;
+    value fma_function;
     int lanes; /* of vec */
     int open;  /* loops begun and not ended: 0 when emission is over, or a `break` left one open */
     int64_t fmas, loads, stores; /* emitted so far: vectors and broadcasts */
@@ -52,8 +52,9 @@ value choose(struct emit *e, value condition, value x, value y);
 /* ---- addresses, in f32 elements; they may start outside a tensor ---- */
 value at(struct emit *e, value base, value index);
 value plus(struct emit *e, value base, int64_t index);
-value opaque(struct emit *e, value p); /* p, but no pass knows where it came from: keeps loop strength
-                                          reduction and load merging away */
+/* The same pointer or integer, but no pass knows where it came from: keeps loop strength reduction and
+ * load merging away, which decide how long code generation takes. */
+value opaque(struct emit *e, value v);
 
 /* ---- slots: variables of the emitted code, set where they are made ---- */
 struct slot {
@@ -63,6 +64,9 @@ struct slot {
 struct slot slot(struct emit *e, const char *name, value v);
 value get(struct emit *e, struct slot s);
 void set(struct emit *e, struct slot s, value v);
+
+/* Memory of the emitted function's own for n vectors: on its stack, made once. */
+value own_memory(struct emit *e, int64_t n);
 
 /* ---- loops ---- */
 enum turn {

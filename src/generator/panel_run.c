@@ -55,21 +55,21 @@ static bool all_outside(const struct tile *t, value kh, value kw)
     return true;
 }
 
-/* The address of pixel i, or of zeros where it may lie outside its row. */
-static value pixel(struct emit *e, const struct tile *t, int i, value x, value kw)
+/* The address of pixel i, or of zeros where it may lie outside its row; x and iw are the address and the
+ * column of the tile's first pixel at this tap. */
+static value pixel(struct emit *e, const struct tile *t, int i, value x, value kw, value iw)
 {
     const struct geometry *g = &t->l->g;
     int64_t row = (i / t->cols) * g->h.stride * g->x.h, col = (i % t->cols) * g->w.stride;
     value here = plus(e, x, row + col * g->x.w);
     if (col_where(t, i % t->cols, kw) != WHERE_MAYBE) return here;
-    value iw = add(e, add(e, t->iw, mul(e, kw, g->w.dilation)), k(e, col));
-    return choose(e, below(e, iw, g->w.in), here, t->zeros);
+    return choose(e, below(e, add(e, iw, k(e, col)), g->w.in), here, t->zeros);
 }
 
 /* `steps` input channels of one tap. In nhwc the channels of a pixel follow each other, as do zeros, so
  * that one choice of address serves them all. */
 static void body(struct emit *e, struct tile *t, struct slot xs, struct slot ws, int64_t steps, value kh,
-                 value kw)
+                 value kw, value iw)
 {
     int64_t vec = t->l->p->vec, vecs = t->b->vecs, channel = t->l->g.x.c;
     value x = opaque(e, get(e, xs)), wei = opaque(e, get(e, ws)), w[MAX_REGISTERS], px[MAX_REGISTERS];
@@ -79,7 +79,7 @@ static void body(struct emit *e, struct tile *t, struct slot xs, struct slot ws,
         for (int j = 0; j < vecs; j++) w[j] = load_aligned(e, plus(e, wei, (ic * vecs + j) * vec));
         for (int i = 0; i < t->rows * t->cols; i++) {
             if (pixel_outside(t, i, kh, kw)) continue;
-            if (ic == 0 || channel > 1) px[i] = pixel(e, t, i, plus(e, x, ic * channel), kw);
+            if (ic == 0 || channel > 1) px[i] = pixel(e, t, i, plus(e, x, ic * channel), kw, iw);
             value v = load_splat(e, channel == 1 ? plus(e, px[i], ic) : px[i]);
             for (int j = 0; j < vecs; j++) set(e, t->acc[i][j], vfma(e, v, w[j], get(e, t->acc[i][j])));
         }
@@ -92,10 +92,11 @@ static void tap(struct emit *e, struct tile *t, value x, value w, value kh, valu
     const struct geometry *g = &t->l->g;
     const struct plan *p = t->l->p;
     if (known(kw) && (known(kh) || !t->r) && all_outside(t, kh, kw)) return;
+    value iw = opaque(e, add(e, t->iw, mul(e, kw, g->w.dilation)));
     struct slot xs = slot(e, "x", at(e, x, mul(e, kw, g->w.dilation * g->x.w)));
     struct slot ws = slot(e, "w", at(e, w, mul(e, kw, p->ic * t->b->vecs * p->vec)));
-    EACH (ic, p->ic / p->step, p->unroll == UNROLL_ALL) body(e, t, xs, ws, p->step, kh, kw);
-    if (p->ic % p->step) body(e, t, xs, ws, p->ic % p->step, kh, kw);
+    EACH (ic, p->ic / p->step, p->unroll == UNROLL_ALL) body(e, t, xs, ws, p->step, kh, kw, iw);
+    if (p->ic % p->step) body(e, t, xs, ws, p->ic % p->step, kh, kw, iw);
 }
 
 /* One panel of the taps of row kh. Opaque, so that unrolled taps share its two pointers: otherwise each
@@ -120,55 +121,96 @@ static void reduce(struct emit *e, struct tile *t)
 
 /* ---- the epilogue ---- */
 
-static lanes_mask vector_lanes(const struct tile *t, int j)
+/* Where results go: dst and add at a tile's first pixel and some output channel, bias at that channel.
+ * Opaque, so that loop strength reduction has no hand in what is stored. */
+struct place {
+    value dst, add, bias;
+};
+
+static struct place place(struct emit *e, const struct task *one, value offset, value oc, int64_t channel)
 {
-    return first_lanes(j == t->b->vecs - 1 ? t->b->last : (int)t->l->p->vec);
+    value to = add(e, offset, mul(e, oc, channel));
+    return (struct place){
+        .dst = opaque(e, at(e, one->dst, to)),
+        .add = one->post.add ? opaque(e, at(e, one->post.add, to)) : NULL,
+        .bias = one->post.bias ? opaque(e, at(e, one->post.bias, oc)) : NULL,
+    };
+}
+
+/* v after the post-ops, at an offset from the place. */
+static void finish(struct emit *e, const struct tile *t, const struct place *to, value v, value bias,
+                   int64_t offset, lanes_mask mask)
+{
+    value with = to->add ? load_lanes(e, plus(e, to->add, offset), mask) : NULL;
+    store_lanes(e, post_apply(e, &t->l->p->conv, v, bias, with), plus(e, to->dst, offset), mask);
+}
+
+static int64_t pixel_offset(const struct tile *t, int64_t i)
+{
+    return (i / t->cols) * t->l->g.y.h + (i % t->cols) * t->l->g.y.w;
 }
 
 /* nhwc: a vector holds output channels of one pixel. */
 static void store_channels(struct emit *e, struct tile *t, const struct task *one, value offset)
 {
-    const struct geometry *g = &t->l->g;
-    const struct plan *p = t->l->p;
+    int64_t vec = t->l->p->vec;
+    struct place to = place(e, one, offset, k(e, 0), 1);
     for (int j = 0; j < t->b->vecs; j++) {
-        lanes_mask mask = vector_lanes(t, j);
-        value bias = one->post.bias ? load_lanes(e, plus(e, one->post.bias, j * p->vec), mask) : NULL;
-        for (int i = 0; i < t->rows * t->cols; i++) {
-            value to = add(e, offset, k(e, (i / t->cols) * g->y.h + (i % t->cols) * g->y.w + j * p->vec));
-            value with = one->post.add ? load_lanes(e, at(e, one->post.add, to), mask) : NULL;
-            value v = post_apply(e, &p->conv, get(e, t->acc[i][j]), bias, with);
-            store_lanes(e, v, at(e, one->dst, to), mask);
-        }
+        lanes_mask mask = first_lanes(j == t->b->vecs - 1 ? t->b->last : (int)vec);
+        value bias = to.bias ? load_lanes(e, plus(e, to.bias, j * vec), mask) : NULL;
+        for (int i = 0; i < t->rows * t->cols; i++)
+            finish(e, t, &to, get(e, t->acc[i][j]), bias, pixel_offset(t, i) + j * vec, mask);
     }
 }
 
-/* nchw: `n` pixels from pixel i on, which lie one behind the other, of vector j of channels. */
-static void store_pixels(struct emit *e, struct tile *t, const struct task *one, value offset, int i, int n,
-                         int j)
+/* nchw: one vector of channels of each pixel, in the function's own memory or (NULL) in acc[..][j]. */
+struct plane {
+    struct place to;
+    value memory;
+    int j, channels;
+};
+
+/* `n` pixels from pixel i on, which lie one behind the other, of all channels of a plane vector. */
+static void store_pixels(struct emit *e, struct tile *t, const struct plane *v, int64_t i, int n)
 {
-    const struct geometry *g = &t->l->g;
-    const struct plan *p = t->l->p;
-    value v[MAX_REGISTERS];
-    int channels = j == t->b->vecs - 1 ? t->b->last : (int)p->vec;
-    for (int q = 0; q < n; q++) v[q] = get(e, t->acc[i + q][j]);
-    transpose(e, v, n);
-    for (int c = 0; c < channels; c++) {
-        int64_t oc = j * p->vec + c, pixel0 = (i / t->cols) * g->y.h + (i % t->cols) * g->y.w;
-        value to = add(e, offset, k(e, oc * g->y.c + pixel0));
-        value bias = one->post.bias ? load_splat(e, plus(e, one->post.bias, oc)) : NULL;
-        value with = one->post.add ? load_lanes(e, at(e, one->post.add, to), first_lanes(n)) : NULL;
-        store_lanes(e, post_apply(e, &p->conv, v[c], bias, with), at(e, one->dst, to), first_lanes(n));
+    value rows[MAX_REGISTERS];
+    for (int q = 0; q < n; q++)
+        rows[q] =
+            v->memory ? load(e, plus(e, v->memory, (i + q) * t->l->p->vec)) : get(e, t->acc[i + q][v->j]);
+    transpose(e, rows, n);
+    for (int c = 0; c < v->channels; c++) {
+        value bias = v->to.bias ? load_splat(e, plus(e, v->to.bias, c)) : NULL;
+        finish(e, t, &v->to, rows[c], bias, c * t->l->g.y.c + pixel_offset(t, i), first_lanes(n));
     }
 }
 
-static void store_planes(struct emit *e, struct tile *t, const struct task *one, value offset)
+static void store_plane(struct emit *e, struct tile *t, const struct plane *v)
 {
     int pixels = t->rows * t->cols, vec = (int)t->l->p->vec;
     int run = t->cols == t->l->g.w.out ? pixels : t->cols; /* whole rows follow each other */
-    for (int j = 0; j < t->b->vecs; j++)
-        for (int start = 0; start < pixels; start += run)
-            for (int i = 0; i < run; i += vec)
-                store_pixels(e, t, one, offset, start + i, run - i < vec ? run - i : vec, j);
+    for (int start = 0; start < pixels; start += run)
+        for (int i = 0; i < run; i += vec) store_pixels(e, t, v, start + i, run - i < vec ? run - i : vec);
+}
+
+/* Whole vectors go through memory and are stored by a loop, since transposing is most of the code. */
+static void store_planes(struct emit *e, struct tile *t, const struct task *one, value offset)
+{
+    int64_t vec = t->l->p->vec, channel = t->l->g.y.c, pixels = t->rows * t->cols;
+    int vecs = t->b->vecs, whole = t->b->last < vec ? vecs - 1 : vecs, looped = whole > 1 ? whole : 0;
+    value memory = looped ? own_memory(e, looped * pixels) : NULL;
+    for (int j = 0; j < looped; j++)
+        for (int64_t i = 0; i < pixels; i++)
+            store(e, get(e, t->acc[i][j]), plus(e, memory, (j * pixels + i) * vec));
+    FOR (oc, looped) {
+        value from = opaque(e, at(e, memory, mul(e, oc.i, pixels * vec)));
+        struct plane v = {place(e, one, offset, mul(e, oc.i, vec), channel), from, 0, (int)vec};
+        store_plane(e, t, &v);
+    }
+    for (int j = looped; j < vecs; j++) {
+        int channels = j == vecs - 1 ? t->b->last : (int)vec;
+        struct plane v = {place(e, one, offset, k(e, j * vec), channel), NULL, j, channels};
+        store_plane(e, t, &v);
+    }
 }
 
 /* ---- one tile ---- */

@@ -180,12 +180,24 @@ static void transpose_of_blocks(struct emit *e, value *rows, int n)
     rows[1] = every_other(e, odd[0], odd[1], false), rows[3] = every_other(e, odd[0], odd[1], true);
 }
 
+/* v, but no pass sees how it was made: instruction selection would search each network of shuffles for
+ * something better, which takes longer than all the rest. */
+static value sealed(struct emit *e, value v)
+{
+    const char *constraint = e->cpu->arch == ARCH_X86_64 ? "=v,0" : "=w,0";
+    LLVMTypeRef type = LLVMFunctionType(e->vec, &e->vec, 1, 0);
+    value seal =
+        LLVMGetInlineAsm(type, "", 0, constraint, strlen(constraint), 0, 0, LLVMInlineAsmDialectATT, 0);
+    return LLVMBuildCall2(e->b, type, seal, &v, 1, "");
+}
+
 void transpose(struct emit *e, value *v, int n)
 {
     int blocks = e->lanes / BLOCK;
     assert(blocks <= 4);
     for (int i = n; i < e->lanes; i++) v[i] = LLVMGetPoison(e->vec);
     for (int b = 0; b < blocks; b++) transpose_blocks(e, v + b * BLOCK);
+    for (int i = 0; blocks > 1 && i < e->lanes; i++) v[i] = sealed(e, v[i]);
     for (int i = 0; i < BLOCK; i++) {
         value rows[MAX_BLOCKS];
         for (int b = 0; b < blocks; b++) rows[b] = v[b * BLOCK + i];
