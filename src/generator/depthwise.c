@@ -166,9 +166,9 @@ static struct cost cost(const struct plan *p)
     c.tile_loads = (p->ow - 1) * d.g.w.stride + d.g.w.kernel;
     double bytes = 4.0 * (double)(d.g.n) *
                    (double)(p->conv.ic * d.g.h.in * d.g.w.in + p->conv.oc * d.g.h.out * d.g.w.out);
-    double scattered =
-        p->by == BY_OC && p->oc * p->vec < 64 && d.vecs > p->oc ? 1.3 : 1; /* few lines of each pixel */
-    c.memory = scattered * bytes / stream_rate(&p->cpu, bytes);
+    /* Beyond L2 a pass over some of the channels streams worse than one over whole pixels. */
+    bool scattered = p->by == BY_OC && d.vecs > p->oc && bytes > 0.7 * (double)p->cpu.l2;
+    c.memory = (scattered ? 1.3 : 1) * bytes / stream_rate(&p->cpu, bytes);
     c.cycles = overlapped(c.cycles + c.overhead, c.memory);
     return c;
 }

@@ -83,8 +83,13 @@ static enum kiln_status section_place(struct object *o, int i, struct kiln_error
     return KILN_STATUS_OK;
 }
 
+/* Zeros in front of the first function: programs built with clang's -fsanitize=function read the 8 bytes
+ * in front of whatever they call through a pointer. */
+enum { FRONT_BYTES = IMAGE_CODE_ALIGN };
+
 static enum kiln_status object_layout(struct object *o, struct kiln_error *error)
 {
+    o->code_bytes = FRONT_BYTES;
     for (int i = 0; i < o->head->e_shnum; i++) o->place[i] = NOT_PLACED;
     for (int text = 1; text >= 0; text--)
         for (int i = 0; i < o->head->e_shnum; i++) {
