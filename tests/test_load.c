@@ -39,7 +39,7 @@ Test(load, a_kernel_runs)
     cr_assert_eq(k->scratch_bytes, 0);
     cr_assert_eq(k->tasks, SMALL_TASKS);
     cr_assert(k->exact);
-    cr_assert_geq(k->bytes, k->room);
+    cr_assert_geq(k->bytes, k->code_room);
     kernel_release(k);
 }
 
