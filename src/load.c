@@ -18,28 +18,24 @@ enum { HOST_MACHINE = EM_AARCH64 };
 #endif
 
 /* The image's code at the beginning of a page: AArch64's ADRP, which reaches constants by page, was
- * resolved for that. The page in front of it is ours too: callers built with clang's -fsanitize=function
- * read what stands before a function that they call. Sets code, mapping and room; on failure leaves
- * nothing mapped. */
+ * resolved for that. Sets code and code_room; on failure leaves nothing mapped. */
 static enum kiln_status code_map(struct kernel *k, const struct image *image, struct kiln_error *error)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t room = page + (image->code_bytes + page - 1) / page * page;
-    char *mapping = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapping == MAP_FAILED)
+    size_t room = (image->code_bytes + page - 1) / page * page;
+    char *code = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code == MAP_FAILED)
         return fail(error, KILN_STATUS_SYSTEM, "cannot map %zu bytes for code: %s", room, strerror(errno));
-    char *code = mapping + page;
     memcpy(code, image_code(image), image->code_bytes);
-    if (mprotect(mapping, room, PROT_READ | PROT_EXEC)) {
+    if (mprotect(code, room, PROT_READ | PROT_EXEC)) {
         int code_errno = errno;
-        munmap(mapping, room);
+        munmap(code, room);
         return fail(error, KILN_STATUS_SYSTEM, "cannot make memory executable: %s; does a policy forbid it?",
                     strerror(code_errno));
     }
     __builtin___clear_cache(code, code + image->code_bytes);
     k->code = code;
-    k->mapping = mapping;
-    k->room = room;
+    k->code_room = room;
     return KILN_STATUS_OK;
 }
 
@@ -73,7 +69,7 @@ enum kiln_status kernel_load(const struct image *image, struct kernel **made, st
     k->scratch_bytes = image->scratch_bytes;
     k->tasks = image->tasks;
     k->exact = image->exact;
-    k->bytes = sizeof *k + image->text_bytes + k->room;
+    k->bytes = sizeof *k + image->text_bytes + k->code_room;
     *made = k;
     return KILN_STATUS_OK;
 }
@@ -87,7 +83,7 @@ struct kernel *kernel_retain(struct kernel *kernel)
 void kernel_release(struct kernel *kernel)
 {
     if (__atomic_sub_fetch(&kernel->references, 1, __ATOMIC_ACQ_REL)) return;
-    if (kernel->mapping) munmap(kernel->mapping, kernel->room);
+    if (kernel->code) munmap(kernel->code, kernel->code_room);
     free(kernel->text);
     free(kernel);
 }

@@ -10,12 +10,11 @@ struct kernel {
     kiln_kernel *run;
     kiln_packer *pack;
     size_t packed_bytes, scratch_bytes, tasks;
-    bool exact;    /* no error on small integers */
-    char *text;    /* the plan line */
-    size_t bytes;  /* memory held, for the cache's capacity */
-    char *code;    /* NULL: another machine's image, kept but not executable */
-    char *mapping; /* what was mapped for it */
-    size_t room;
+    bool exact;   /* no error on small integers */
+    char *text;   /* the plan line */
+    size_t bytes; /* memory held, for the cache's capacity */
+    char *code;   /* NULL: another machine's image, kept but not executable */
+    size_t code_room;
     int references; /* atomic */
 };
 
