@@ -101,9 +101,9 @@ static void put_contender(const struct contender *c, const struct contender *win
     text_put(t, "\n  %-10s of %d schedules, %d over the code budget\n", "", c->offered, c->over_budget);
 }
 
-void explain_choice(const struct choice *choice, struct text *t)
+void explain_choice(const struct choice *choice, bool given, struct text *t)
 {
     const struct contender *winner = &choice->contenders[choice->winner];
-    text_put(t, "\n  candidates\n");
+    text_put(t, given ? "\n  the schedule was given; the planner's candidates\n" : "\n  candidates\n");
     for (int i = 0; i < algo_count; i++) put_contender(&choice->contenders[i], winner, t);
 }

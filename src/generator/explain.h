@@ -8,7 +8,8 @@
 /* The plan line, its nest, registers, work, estimate. */
 void explain_plan(const struct plan *p, struct text *t);
 
-/* A line per algorithm: the schedule chosen or the best of it with its estimate, or why not. */
-void explain_choice(const struct choice *choice, struct text *t);
+/* A line per algorithm: the schedule chosen or the best of it with its estimate, or why not. `given`: the
+ * plan explained before was not the planner's but the caller's. */
+void explain_choice(const struct choice *choice, bool given, struct text *t);
 
 #endif

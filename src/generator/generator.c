@@ -162,7 +162,7 @@ static enum kiln_status generator_explain(const struct request *r, kiln_sink *si
         status = choose_plan(r, &asked, &choice, error);
     }
     if (!status) {
-        explain_choice(&choice, &t);
+        explain_choice(&choice, r->schedule != NULL, &t);
         sink(user, room, t.length < EXPLAIN_ROOM ? t.length : EXPLAIN_ROOM - 1);
     }
     free(room);
@@ -179,7 +179,7 @@ static enum kiln_status generator_candidates(const struct request *r, kiln_sink 
     if (status) return status;
     char room[EXPLAIN_ROOM / 4];
     struct text t = text_into(room, sizeof room);
-    explain_choice(&choice, &t);
+    explain_choice(&choice, false, &t);
     sink(user, room, t.length < sizeof room ? t.length : sizeof room - 1);
     return KILN_STATUS_OK;
 }

@@ -107,6 +107,13 @@ static void put_segs(struct text *t, const char *name, const struct seg *segs, i
         text_put(t, "%s %lld x %d", i ? " +" : "", (long long)segs[i].count, segs[i].n);
 }
 
+static int widest(const struct seg *segs, int n)
+{
+    int most = 0;
+    for (int i = 0; i < n; i++) most = segs[i].n > most ? segs[i].n : most;
+    return most;
+}
+
 static void put_blocks(const struct panel *l, const struct blocks *b, struct text *t)
 {
     static const char *const unrolled[] = {"ic", "kw, ic", "kh, kw, ic", "everything"};
@@ -122,7 +129,8 @@ static void put_blocks(const struct panel *l, const struct blocks *b, struct tex
         text_put(t, ", oh in %lld", (long long)g->h.out);
     put_segs(t, "ow", b->cols, b->n_cols);
     if (b->chunks > 1) text_put(t, " by %lld tiles", (long long)p->chunk);
-    text_put(t, "\n    acc[%lld][%d] = 0\n", (long long)(l->n_rows ? p->oh : 1) * b->ow, b->vecs);
+    text_put(t, "\n    acc[%lld][%d] = 0\n",
+             (long long)(l->n_rows ? widest(l->rows, l->n_rows) : 1) * widest(b->cols, b->n_cols), b->vecs);
     text_put(t, "    for panel in %lld, kh in %lld, kw in %lld, ic in %lld by %lld; unrolled: %s\n",
              (long long)(g->ic / p->ic), (long long)g->h.kernel, (long long)g->w.kernel, (long long)p->ic,
              (long long)p->step, unrolled[p->unroll]);
