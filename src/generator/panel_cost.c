@@ -142,9 +142,9 @@ static void tile_cost(const struct panel *l, const struct blocks *b, const struc
  * nothing hides: 3 to 64 channels at 224x224 took 2.3 times as long in pieces of 128 bytes as in 256. */
 static double scatter_cost(const struct cpu *cpu, double bytes, double piece)
 {
-    enum { WHOLE_PIECE = 256 };
+    enum { WHOLE_PIECE = 256, LINE = 64 };
     if (bytes < 0.7 * (double)cpu->l2 || piece >= WHOLE_PIECE) return 0;
-    return 0.6 * bytes * (WHOLE_PIECE / piece - 1);
+    return 0.6 * bytes * (WHOLE_PIECE / larger(piece, LINE) - 1);
 }
 
 /* Streams that no tile avoids: src once for each block of output channels, dst and the weights once;
@@ -162,8 +162,9 @@ static void stream_cost(const struct panel *l, struct cost *cost)
     double writes = dst > 0.7 * (double)cpu->l2 ? 2 * dst : dst;
     cost->memory = weights / stream_rate(cpu, weights) + passes * src / stream_rate(cpu, src) +
                    writes / stream_rate(cpu, dst);
+    int64_t block = l->p->oc * l->p->vec, piece = block < l->g.oc ? block : l->g.oc;
     if (l->g.y.c == 1 && passes * (double)l->g.g > 1)
-        cost->overhead += scatter_cost(cpu, dst, 4.0 * (double)(l->p->oc * l->p->vec));
+        cost->overhead += scatter_cost(cpu, dst, 4.0 * (double)piece);
 }
 
 struct cost panel_cost(const struct plan *p)
