@@ -105,8 +105,8 @@ static const struct machine {
     enum kiln_layout layout;
     int spills;
 } machines[] = {
-    {"avx512", KILN_LAYOUT_NHWC, 10}, {"avx512", KILN_LAYOUT_NCHW, 25}, {"avx2", KILN_LAYOUT_NHWC, 60},
-    {"avx2", KILN_LAYOUT_NCHW, 90},   {"sse2", KILN_LAYOUT_NHWC, 130},  {"sse2", KILN_LAYOUT_NCHW, 230},
+    {"avx512", KILN_LAYOUT_NHWC, 10}, {"avx512", KILN_LAYOUT_NCHW, 25}, {"avx2", KILN_LAYOUT_NHWC, 20},
+    {"avx2", KILN_LAYOUT_NCHW, 30},   {"sse2", KILN_LAYOUT_NHWC, 120},  {"sse2", KILN_LAYOUT_NCHW, 200},
 };
 enum { MACHINES = sizeof machines / sizeof *machines };
 
