@@ -87,17 +87,23 @@ static void put_reads(struct telling *t, const int64_t k[3], const int64_t tap[3
     }
 }
 
-/* One term; returns the product. */
+/* One term; returns the product. A tap outside has none: zero times an infinite weight is not told, as
+ * it is not computed. */
 static double tell_tap(struct telling *t, int64_t ic, const int64_t k[3], float weight)
 {
     int64_t tap[3];
     bool inside = interp_tap(t->conv, t->at, k, tap);
-    float x = inside ? t->src[interp_src_offset(t->conv, t->n, ic, tap)] : 0;
-    double product = inside ? (double)x * weight + 0.0 : 0; /* + 0.0 tells -0 as 0 */
     text_put(&t->text, "  tap ");
     put_position(t, k);
     text_put(&t->text, " reads ");
     put_reads(t, k, tap, inside);
+    if (!inside) {
+        text_put(&t->text, ": adds nothing");
+        tell(t);
+        return 0;
+    }
+    float x = t->src[interp_src_offset(t->conv, t->n, ic, tap)];
+    double product = (double)x * weight + 0.0; /* + 0.0 tells -0 as 0 */
     text_put(&t->text, ": ");
     put_value(t, x);
     text_put(&t->text, " * ");

@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 struct dump {
@@ -20,7 +21,7 @@ static const struct flag flags[] = {
     FLAG_DUMP("asm", KILN_DUMP_ASM, "assembly"),
     FLAG_DUMP("obj", KILN_DUMP_OBJECT, "the ELF object"),
     FLAG_DUMP("image", KILN_DUMP_IMAGE, "the flat image: header, plan line, code"),
-    {"o", "FILE", "write to FILE instead of standard output", flag_text, offsetof(struct dump, output)},
+    {"o", "FILE", "write to FILE; " OUTPUT_HELP ", which is the default", flag_text, offsetof(struct dump, output)},
     FLAG_ISA,
     FLAG_TARGET,
     FLAG_SCHEDULE,
@@ -59,13 +60,13 @@ static bool dump_into(FILE *file, const struct dump *d, const struct line *line)
 
 static int dump(const struct dump *d, const struct line *line)
 {
+    const char *path = d->output ? d->output : "-";
     bool binary = d->what == 1 + KILN_DUMP_OBJECT || d->what == 1 + KILN_DUMP_IMAGE;
     if (!d->what) return complain("say what to dump: --ir, --ir-opt, --asm, --obj or --image");
-    if (!d->output && binary && isatty(STDOUT_FILENO))
+    if (strcmp(path, "-") == 0 && binary && isatty(STDOUT_FILENO))
         return complain("that is binary: send it elsewhere than to a terminal, with -o FILE");
-    if (!d->output) return dump_into(stdout, d, line) ? EXIT_GOOD : EXIT_USAGE;
     struct output output;
-    if (!output_open(&output, d->output)) return EXIT_USAGE;
+    if (!output_open(&output, path)) return EXIT_USAGE;
     bool good = dump_into(output.file, d, line);
     return output_close(&output, good) && good ? EXIT_GOOD : EXIT_USAGE;
 }

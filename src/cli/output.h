@@ -1,5 +1,5 @@
 /* output: a file that appears whole or not at all. It is written beside its final name and renamed
- * when complete; what was there before stays until then. */
+ * when complete; what was there before stays until then. Pipes and devices are written as they are. */
 #ifndef KILN_CLI_OUTPUT_H
 #define KILN_CLI_OUTPUT_H
 
@@ -9,10 +9,13 @@
 struct output {
     FILE *file;
     char *path;      /* where it will be */
-    char *temporary; /* where it is; NULL: written in place, since path is a device or a pipe */
+    char *temporary; /* where it is; NULL: written in place, since path is no plain file */
 };
 
-/* False: said on standard error, as for output_close. */
+/* What a command's help says of FILE. */
+#define OUTPUT_HELP "- is standard output"
+
+/* path "-": standard output. False: said on standard error, as for output_close. */
 bool output_open(struct output *output, const char *path);
 
 /* Completes the file if all was written and `keep`, else removes it. False: it was to be kept, and is not. */

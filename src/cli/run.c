@@ -2,6 +2,7 @@
 #include "ask.h"
 #include "commands.h"
 #include "fill.h"
+#include "output.h"
 #include "tensors.h"
 
 #include <stdlib.h>
@@ -14,7 +15,7 @@ struct run {
 
 static const struct flag flags[] = {
     FLAGS_TENSORS(struct run),
-    {"dst", "FILE", "output; it appears whole or not at all", flag_text, offsetof(struct run, dst)},
+    {"dst", "FILE", "output; it appears whole or not at all; " OUTPUT_HELP, flag_text, offsetof(struct run, dst)},
     FLAG_THREADS,
     FLAG_ISA,
     FLAG_SCHEDULE,

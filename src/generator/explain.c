@@ -11,9 +11,13 @@ static double peak_cycles(const struct plan *p)
     return conv_flops(&p->conv) / 2 / p->cpu.lanes / p->cpu.fma_per_cycle;
 }
 
-/* Floats are put as scaled integers: text_put knows no floats, whose '.' depends on the locale. */
+/* Decimals are put as scaled integers: the '.' of printf depends on the locale. */
 static void put_fixed(struct text *t, double v, int decimals)
 {
+    if (v > 1e15) { /* beyond what counts in decimals */
+        text_put(t, "%.0f", v);
+        return;
+    }
     long long scale = decimals ? 10 : 1, units = llround(v * (double)scale);
     if (decimals)
         text_put(t, "%lld.%lld", units / scale, units % scale);

@@ -157,12 +157,9 @@ static enum kiln_status generator_explain(const struct request *r, kiln_sink *si
     struct text t = text_into(room, EXPLAIN_ROOM);
     enum kiln_status status = make_plan(r, &p, error);
     if (!status) {
-        explain_plan(&p, &t);
         struct plan asked = {.conv = p.conv, .cpu = p.cpu};
-        status = choose_plan(r, &asked, &choice, error);
-    }
-    if (!status) {
-        explain_choice(&choice, r->schedule != NULL, &t);
+        explain_plan(&p, &t);
+        if (!choose_plan(r, &asked, &choice, NULL)) explain_choice(&choice, r->schedule != NULL, &t);
         sink(user, room, t.length < EXPLAIN_ROOM ? t.length : EXPLAIN_ROOM - 1);
     }
     free(room);

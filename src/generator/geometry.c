@@ -7,6 +7,13 @@
 /* Edge tiles looked at one by one before a static split is given up. */
 enum { MAX_EDGE_TILES = 4096 };
 
+/* Steps that are never taken may be of any size: they become 1, so that no product overflows. */
+static void span_reduce(struct span *a)
+{
+    if (a->kernel == 1) a->dilation = 1;
+    if (a->out == 1) a->stride = 1;
+}
+
 struct geometry geometry_of(const struct kiln_conv *c)
 {
     int64_t oh = conv_oh(c), ow = conv_ow(c);
@@ -18,6 +25,7 @@ struct geometry geometry_of(const struct kiln_conv *c)
         .h = {c->ih, oh, c->kh, c->sh, c->dh, c->pt},
         .w = {c->iw, ow, c->kw, c->sw, c->dw, c->pl},
     };
+    span_reduce(&g.h), span_reduce(&g.w);
     if (c->layout == KILN_LAYOUT_NHWC) {
         g.x = (struct steps){c->ih * c->iw * c->ic, 1, c->iw * c->ic, c->ic};
         g.y = (struct steps){oh * ow * c->oc, 1, ow * c->oc, c->oc};

@@ -14,6 +14,11 @@ static int registers(const struct plan *p, int64_t pixels, int64_t vecs)
     return (int)(pixels * vecs + vecs + 1 + !p->cpu.fma);
 }
 
+bool panel_splits_sums(const struct plan *p, const struct geometry *g)
+{
+    return g->ic > p->ic && g->ic * g->h.kernel * g->w.kernel > LONG_SUM;
+}
+
 int64_t panel_columns(const struct plan *p, int64_t vecs)
 {
     int64_t spare = p->cpu.registers <= 16 ? 1 : 0;

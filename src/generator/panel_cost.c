@@ -131,6 +131,8 @@ static void tile_cost(const struct panel *l, const struct blocks *b, const struc
             step_cost(&one, tiles * share * (double)g->ic, c);
             c->overhead += tiles * share * (double)(g->ic / p->ic) * enter;
         }
+    if (panel_splits_sums(p, g))
+        c->overhead += tiles * (double)(g->ic / p->ic) * 2.0 * (r ? r->n : 1) * s->n * b->vecs;
     c->overhead += tiles * (TILE_OVERHEAD + epilogue_cost(l, b, (r ? r->n : 1) * s->n));
     int64_t copies = p->unroll == UNROLL_ALL ? s->count * (r ? r->count : 1) : 1;
     c->fmas += tile_code(l, b, &rows, &cols) * copies;

@@ -16,6 +16,7 @@ struct offering {
     const struct geometry *g;
     algo_offer *offer;
     void *user;
+    int64_t panel; /* the most channels of one */
 };
 
 /* The ways to treat edges and unroll, for one tile. */
@@ -50,15 +51,23 @@ static void offer_steps(struct plan p, const struct offering *o)
     }
 }
 
+/* The most channels that divide all of them and make no sum too long for one accumulator. */
+static int64_t widest_panel(const struct geometry *g)
+{
+    int64_t taps = g->h.kernel * g->w.kernel, n = g->ic * taps <= LONG_SUM ? g->ic : LONG_SUM / taps;
+    while (n > 1 && g->ic % n) n--;
+    return n < 1 ? 1 : n;
+}
+
 /* nchw reads each channel from another place: panels of few channels keep those lines for all taps. */
 static void offer_panels(struct plan p, const struct offering *o)
 {
     static const int64_t panels[] = {16, 8, 4};
-    p.ic = o->g->ic;
+    p.ic = o->panel;
     offer_steps(p, o);
     if (o->g->x.c == 1 || o->g->h.kernel * o->g->w.kernel == 1) return;
     for (size_t i = 0; i < sizeof panels / sizeof *panels; i++)
-        if (o->g->ic > panels[i] && o->g->ic % panels[i] == 0) {
+        if (p.ic > panels[i] && o->g->ic % panels[i] == 0) {
             p.ic = panels[i];
             offer_steps(p, o);
             return;
@@ -82,7 +91,7 @@ static void offer_widths(struct plan p, const struct offering *o, int64_t most)
 void panel_propose(const struct plan *asked, algo_offer *offer, void *user)
 {
     struct geometry seen = asked->algo->geometry(&asked->conv), *g = &seen;
-    struct offering o = {g, offer, user};
+    struct offering o = {g, offer, user, widest_panel(g)};
     struct plan p = *asked;
     static const int64_t heights[] = {1, 2, 3, 4, 7};
     for (p.vec = p.cpu.lanes; p.vec >= 4; p.vec /= 2) {

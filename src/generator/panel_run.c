@@ -15,7 +15,7 @@ struct tile {
     const struct seg *r, *c; /* its rows (NULL: one row, bounds at run time) and columns */
     value src;               /* x of the tile's first pixel at tap 0,0; may lie outside the tensor */
     value iw;                /* column of that pixel */
-    value wei, zeros;
+    value wei, zeros, memory;
     value kh_lo, kh_hi, kw_lo, kw_hi;
     int rows, cols;
     struct slot acc[MAX_REGISTERS][MAX_REGISTERS]; /* [pixel][vector] */
@@ -24,6 +24,7 @@ struct tile {
 /* What all tiles of a task share. */
 struct task {
     value src, wei, zeros, dst;
+    value memory;         /* of the function's own, for a tile's accumulators */
     struct operands post; /* at the block's first output channel; add at dst's offset */
 };
 
@@ -111,12 +112,40 @@ static void tap_row(struct emit *e, struct tile *t, value panel, value kh)
     TURN (kw, p->unroll >= UNROLL_KW ? TURN_UNROLL : TURN_LOOP, t->kw_lo, t->kw_hi) tap(e, t, x, w, kh, kw.i);
 }
 
+static value in_memory(struct emit *e, const struct tile *t, int i, int j)
+{
+    return plus(e, t->memory, (j * t->rows * t->cols + i) * t->l->p->vec);
+}
+
+/* Long sums are made of a sum for each panel, so that rounding does not grow with their length: memory
+ * holds those so far. */
+static void add_to_memory(struct emit *e, struct tile *t, bool first)
+{
+    for (int i = 0; i < t->rows * t->cols; i++)
+        for (int j = 0; j < t->b->vecs; j++) {
+            value so_far = in_memory(e, t, i, j);
+            store(e, first ? zero(e) : vadd(e, get(e, t->acc[i][j]), load(e, so_far)), so_far);
+            set(e, t->acc[i][j], zero(e));
+        }
+}
+
+static void take_from_memory(struct emit *e, struct tile *t)
+{
+    for (int i = 0; i < t->rows * t->cols; i++)
+        for (int j = 0; j < t->b->vecs; j++) set(e, t->acc[i][j], load(e, in_memory(e, t, i, j)));
+}
+
 static void reduce(struct emit *e, struct tile *t)
 {
     const struct plan *p = t->l->p;
-    EACH (panel, t->l->g.ic / p->ic, p->unroll == UNROLL_ALL)
+    bool split = panel_splits_sums(p, &t->l->g);
+    if (split) add_to_memory(e, t, true);
+    EACH (panel, t->l->g.ic / p->ic, p->unroll == UNROLL_ALL) {
         TURN (kh, p->unroll >= UNROLL_KH ? TURN_UNROLL : TURN_LOOP, t->kh_lo, t->kh_hi)
             tap_row(e, t, panel.i, kh.i);
+        if (split) add_to_memory(e, t, false);
+    }
+    if (split) take_from_memory(e, t);
 }
 
 /* ---- the epilogue ---- */
@@ -197,12 +226,10 @@ static void store_planes(struct emit *e, struct tile *t, const struct task *one,
 {
     int64_t vec = t->l->p->vec, channel = t->l->g.y.c, pixels = t->rows * t->cols;
     int vecs = t->b->vecs, whole = t->b->last < vec ? vecs - 1 : vecs, looped = whole > 1 ? whole : 0;
-    value memory = looped ? own_memory(e, looped * pixels) : NULL;
     for (int j = 0; j < looped; j++)
-        for (int64_t i = 0; i < pixels; i++)
-            store(e, get(e, t->acc[i][j]), plus(e, memory, (j * pixels + i) * vec));
+        for (int i = 0; i < pixels; i++) store(e, get(e, t->acc[i][j]), in_memory(e, t, i, j));
     FOR (oc, looped) {
-        value from = opaque(e, at(e, memory, mul(e, oc.i, pixels * vec)));
+        value from = opaque(e, at(e, t->memory, mul(e, oc.i, pixels * vec)));
         struct plane v = {place(e, one, offset, mul(e, oc.i, vec), channel), from, 0, (int)vec};
         store_plane(e, t, &v);
     }
@@ -221,7 +248,14 @@ static void tile(struct emit *e, const struct panel *l, const struct blocks *b, 
     const struct geometry *g = &l->g;
     value ih = sub(e, mul(e, oh, g->h.stride), k(e, g->h.pad));
     value iw = sub(e, mul(e, ow, g->w.stride), k(e, g->w.pad));
-    struct tile t = {.l = l, .b = b, .r = r, .c = c, .iw = iw, .wei = one->wei, .zeros = one->zeros};
+    struct tile t = {.l = l,
+                     .b = b,
+                     .r = r,
+                     .c = c,
+                     .iw = iw,
+                     .wei = one->wei,
+                     .zeros = one->zeros,
+                     .memory = one->memory};
     t.rows = r ? r->n : 1, t.cols = c->n;
     t.src = at(e, one->src, add(e, mul(e, ih, g->x.h), mul(e, iw, g->x.w)));
     t.kh_lo = t.kw_lo = k(e, 0), t.kh_hi = k(e, g->h.kernel), t.kw_hi = k(e, g->w.kernel);
@@ -281,6 +315,7 @@ static void run_task(struct emit *e, const struct panel *l, const struct blocks 
         .src = at(e, all->src, x),
         .wei = at(e, all->wei, add(e, mul(e, block, b->floats), k(e, b->packed))),
         .zeros = all->zeros,
+        .memory = all->memory,
         .dst = at(e, all->dst, y),
         .post.bias = all->post.bias ? at(e, all->post.bias, oc) : NULL,
         .post.add = all->post.add ? at(e, all->post.add, y) : NULL,
@@ -301,6 +336,7 @@ void panel_run(struct emit *e, const struct plan *p)
         .post = post_operands(e, &p->conv),
     };
     all.zeros = plus(e, all.wei, sizes.packed - (p->vec > p->step ? p->vec : p->step));
+    all.memory = l.g.y.c > 1 || panel_splits_sums(p, &l.g) ? own_memory(e, p->cpu.registers) : NULL;
     int64_t before = 0;
     for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; before += b++->tasks) {
         value lo = most(e, param(e, 1), k(e, before)), hi = least(e, param(e, 2), k(e, before + b->tasks));
