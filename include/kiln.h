@@ -133,7 +133,8 @@ KILN_API void kiln_conv_init(struct kiln_conv *conv);
 
 /* Reads the text form (docs/plan.md), such as "conv n1 ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc
  * +bias +relu"; a plan line is read up to its first '|'. oneDNN's benchdnn words are read too.
- * Checks as kiln_conv_check does. INVALID: the text says what is wrong and where. */
+ * Checks as kiln_conv_check does. INVALID: the text says what is wrong and where. UNSUPPORTED: a
+ * benchdnn word that leaves a part of src out. */
 KILN_API enum kiln_status kiln_conv_parse(struct kiln_conv *conv, const char *text, struct kiln_error *error);
 
 /* Writes the canonical text, always terminated if room > 0, and returns its length without the
@@ -152,16 +153,19 @@ KILN_API enum kiln_status kiln_conv_output(const struct kiln_conv *conv, int64_t
 
 /* ---- the context ---- */
 
-/* Runs work(arg, i) for every i in [0, count), on any threads, and returns when all have run. */
+/* Runs work(arg, i) for every i in [0, count), on any threads, and returns when all have run; called by
+ * kiln_run, one call at a time. */
 typedef void kiln_parallel(void *user, size_t count, void (*work)(void *arg, size_t i), void *arg);
 
-/* One line, without a newline, as chosen by `debug`. May be called from any thread. */
+/* One line, without a newline, as chosen by `debug`. Called on whatever thread has something to tell,
+ * with no lock held: it may call back into Kiln. */
 typedef void kiln_log(void *user, const char *line);
 
 /* How a context is made. Zero every field not set, and set size; every zero field means its default. */
 struct kiln_config {
-    size_t size;             /* sizeof(struct kiln_config) */
-    int threads;             /* of the pool behind kiln_run; 0: KILN_THREADS, else 1; at most 1024 */
+    size_t size; /* sizeof(struct kiln_config) */
+    int threads; /* of the pool behind kiln_run; 0: KILN_THREADS, else 1, or with `parallel` one for
+                    each processor; at most 1024 */
     kiln_parallel *parallel; /* the caller's own threads instead of the pool; threads is then their number */
     void *parallel_user;
     size_t cache_bytes;    /* capacity of the in-memory cache of kernels; 0: 64 MiB */
@@ -175,7 +179,9 @@ struct kiln_config {
 struct kiln;
 
 /* Makes a context: cache, pool, options. config may be NULL; it is copied. Destroy it with
- * kiln_destroy. INVALID: a bad field. UNSUPPORTED: an ISA that this machine lacks. MEMORY. */
+ * kiln_destroy. INVALID: a bad field. UNSUPPORTED: an ISA that this machine lacks. SYSTEM: threads
+ * cannot be started. MEMORY. A forked child may run plans, on its own thread; it must not compile with a
+ * context that another thread of its parent was compiling with. */
 KILN_API enum kiln_status kiln_create(struct kiln **k, const struct kiln_config *config,
                                       struct kiln_error *error);
 
@@ -198,7 +204,8 @@ struct kiln_options {
     const char *schedule; /* an explicit schedule, "direct ow=14 oc=2 ..." or a whole plan line of this
                              conv, whose machine then caps the ISA; NULL: the planner chooses */
     size_t scratch_limit; /* bytes of scratch a plan may need; 0: no limit */
-    int code_budget;      /* unrolled FMAs in the whole object; 0: 800, the most: 4096 */
+    int code_budget;      /* unrolled FMAs that the planner may choose for the whole object; 0: 800, the
+                             most: 4096, which is also what an explicit schedule may unroll */
 };
 
 struct kiln_plan;
@@ -255,10 +262,11 @@ KILN_API enum kiln_status kiln_cpu_print(struct kiln *k, const struct kiln_optio
 
 /* Counters of a context since it was made. */
 struct kiln_stats {
-    uint64_t hits, misses, compiles; /* of the in-memory cache; kernels compiled */
-    uint64_t evictions;              /* kernels dropped to stay within cache_bytes */
-    uint64_t bytes;                  /* held now */
-    double compile_ms;               /* CPU milliseconds spent compiling, all together */
+    uint64_t hits, misses,
+        compiles;       /* of the in-memory cache, who waits for another's compiling hits; compiled */
+    uint64_t evictions; /* kernels dropped to stay within cache_bytes */
+    uint64_t bytes;     /* held now */
+    double compile_ms;  /* CPU milliseconds spent compiling, all together */
 };
 
 KILN_API void kiln_stats(struct kiln *k, struct kiln_stats *stats);
@@ -295,7 +303,8 @@ KILN_API size_t kiln_plan_tasks(const struct kiln_plan *plan);
 KILN_API kiln_kernel *kiln_plan_kernel(const struct kiln_plan *plan);
 KILN_API kiln_packer *kiln_plan_packer(const struct kiln_plan *plan);
 
-/* Packs weights[oc][icg][kd][kh][kw] into packed[kiln_plan_packed_size], aligned to 64 bytes. Packed
+/* Packs weights[oc][icg][kd][kh][kw] into packed[kiln_plan_packed_size], aligned to 64 bytes; the two must
+ * not overlap. Packed
  * weights belong to this plan: another plan of the same conv may read another order.
  * INVALID: a NULL or misaligned pointer. UNSUPPORTED: a plan of another target. */
 KILN_API enum kiln_status kiln_pack(const struct kiln_plan *plan, const void *weights, void *packed,
@@ -310,10 +319,11 @@ KILN_API enum kiln_status kiln_pack(const struct kiln_plan *plan, const void *we
  *       dst[n][oh][ow][oc] = post-ops(v);
  *   }
  *
- * where a tap outside src reads 0, on the context's threads. Re-entrant: any number of threads may
- * run one plan. No allocation and no waiting lock after a thread's first call: a plan of one task and
- * a busy pool run on the calling thread. INVALID: a NULL or misaligned tensor. UNSUPPORTED: a plan of
- * another target. MEMORY: a thread's first scratch. */
+ * where a tap outside src reads 0, on the context's threads. NaN and Inf spread exactly so only under
+ * KILN_ACCURACY_STRICT: otherwise padding may be multiplied by weights, and 0 * Inf is NaN. Re-entrant: any
+ * number of threads may run one plan. No allocation and no waiting lock after a thread's first call: a plan
+ * of one task and a busy pool run on the calling thread. INVALID: a NULL or misaligned tensor. UNSUPPORTED: a
+ * plan of another target. MEMORY: a thread's first scratch. */
 KILN_API enum kiln_status kiln_run(const struct kiln_plan *plan, const struct kiln_args *args,
                                    struct kiln_error *error);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "status.h"
 #include "text.h"
@@ -102,7 +103,10 @@ static enum kiln_status threads_read(int *threads, const struct kiln_config *con
     if (v < 0 || v > POOL_THREADS_MAX)
         return fail(error, KILN_STATUS_INVALID, "threads is %lld: must be 0 to %d", (long long)v,
                     POOL_THREADS_MAX);
-    *threads = v ? (int)v : 1;
+    int64_t all =
+        config->parallel ? sysconf(_SC_NPROCESSORS_ONLN) : 1; /* the caller's threads: one a processor */
+    if (!v) v = all < 1 ? 1 : all > POOL_THREADS_MAX ? POOL_THREADS_MAX : all;
+    *threads = (int)v;
     return KILN_STATUS_OK;
 }
 

@@ -175,8 +175,10 @@ static double thread_ms(void)
 }
 
 /* Logs what KILN_DEBUG asks for of a kernel just compiled; what cannot be had is left out. */
-static void job_log(const struct job *job, const struct generator *generator, const struct kernel *kernel)
+static void job_log(const struct job *job, const struct kernel *kernel)
 {
+    const struct generator *generator;
+    if (context_generator(job->k, &generator, NULL)) return;
     static const struct {
         enum debug debug;
         enum kiln_dump dump;
@@ -218,15 +220,16 @@ static enum kiln_status job_compile(void *user, struct kernel **kernel, struct k
     free(image.bytes);
     if (status) return status;
     context_compiled(job->k, thread_ms() - start);
-    job_log(job, generator, *kernel);
     return KILN_STATUS_OK;
 }
 
-static void lookup_log(const struct job *job)
+/* After the cache has been left: a log callback may call back, and need not be waited for. */
+static void lookup_log(const struct job *job, const struct kernel *kernel)
 {
     char line[KILN_TEXT_MAX + 8];
     snprintf(line, sizeof line, "%s %s", job->missed ? "miss" : "hit", job->conv_text);
     context_log(job->k, DEBUG_CACHE, line);
+    if (job->missed) job_log(job, kernel);
 }
 
 enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
@@ -238,7 +241,7 @@ enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
     if (!plan) return fail(error, KILN_STATUS_INVALID, "plan is NULL: must point to where the plan goes");
     enum kiln_status status = job_read(&job, k, conv, options, error);
     if (!status) status = cache_get(k->cache, job.key, job_compile, &job, &kernel, error);
-    if (!status) lookup_log(&job);
+    if (!status) lookup_log(&job, kernel);
     if (!status) status = plan_new(plan, kernel, &job.conv, k->pool, job.options.target != NULL, error);
     return status;
 }

@@ -409,6 +409,29 @@ static void log_append(void *user, const char *line)
     say(user, "\n", 1);
 }
 
+/* A log callback that compiles what is being logged. */
+struct echo {
+    struct kiln *k;
+    int lines;
+};
+
+static void log_echo(void *user, const char *line)
+{
+    struct echo *e = user;
+    (void)line;
+    if (e->lines++ == 0) kiln_plan_release(plan_of(e->k, SMALL, NULL));
+}
+
+Test(api, a_log_callback_may_call_back, .timeout = 20)
+{
+    struct echo e = {0};
+    e.k = context_with(
+        (struct kiln_config){.isa = "sse2", .debug = "cache,plan", .log = log_echo, .log_user = &e});
+    kiln_plan_release(plan_of(e.k, SMALL, NULL));
+    cr_assert_geq(e.lines, 3, "a miss, its plan, and the callback's hit");
+    kiln_destroy(e.k);
+}
+
 Test(api, debug_words_choose_what_is_logged)
 {
     static const char *const rows[][2] = {
@@ -417,7 +440,7 @@ Test(api, debug_words_choose_what_is_logged)
         {"cache", "kiln: cache: miss " SMALL "\nkiln: cache: hit " SMALL "\n"},
         {"ir", "kiln: ir: dump 1\nkiln: ir: line 2\n"},
         {"asm,cache",
-         "kiln: asm: dump 2\nkiln: asm: line 2\nkiln: cache: miss " SMALL "\nkiln: cache: hit " SMALL "\n"},
+         "kiln: cache: miss " SMALL "\nkiln: asm: dump 2\nkiln: asm: line 2\nkiln: cache: hit " SMALL "\n"},
     };
     char canonical[KILN_TEXT_MAX];
     struct kiln_conv c = conv_of(SMALL);

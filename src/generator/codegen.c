@@ -48,6 +48,7 @@ struct machine {
 };
 
 static pthread_key_t machine_key;
+static bool machine_keyed; /* the system had a key left */
 static char llvm_version[32];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -64,7 +65,7 @@ static void begin(void)
     LLVMGetVersion(&major, &minor, &patch);
     snprintf(llvm_version, sizeof llvm_version, "%u.%u.%u", major, minor, patch);
     initialize();
-    pthread_key_create(&machine_key, machine_free);
+    machine_keyed = !pthread_key_create(&machine_key, machine_free);
 }
 
 const char *codegen_llvm_version(void)
@@ -73,7 +74,8 @@ const char *codegen_llvm_version(void)
     return llvm_version;
 }
 
-static LLVMTargetMachineRef machine_make(const struct cpu *cpu, struct kiln_error *error)
+static enum kiln_status machine_make(LLVMTargetMachineRef *tm, const struct cpu *cpu,
+                                     struct kiln_error *error)
 {
     const struct target *t = &targets[cpu->arch];
     LLVMTargetRef target;
@@ -81,33 +83,37 @@ static LLVMTargetMachineRef machine_make(const struct cpu *cpu, struct kiln_erro
     if (LLVMGetTargetFromTriple(t->triple, &target, &message)) {
         fail(error, KILN_STATUS_UNSUPPORTED, "this LLVM has no target %s: %s", t->triple, message);
         LLVMDisposeMessage(message);
-        return NULL;
+        return KILN_STATUS_UNSUPPORTED;
     }
-    LLVMTargetMachineRef tm = LLVMCreateTargetMachine(
-        target, t->triple, t->cpu, cpu->features, LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelDefault);
-    if (!tm)
-        fail(error, KILN_STATUS_INTERNAL, "LLVM made no target machine for %s %s", t->triple, cpu->features);
-    return tm;
+    *tm = LLVMCreateTargetMachine(target, t->triple, t->cpu, cpu->features, LLVMCodeGenLevelLess,
+                                  LLVMRelocPIC, LLVMCodeModelDefault);
+    if (*tm) return KILN_STATUS_OK;
+    return fail(error, KILN_STATUS_INTERNAL, "LLVM made no target machine for %s %s", t->triple,
+                cpu->features);
 }
 
-/* This thread's machine for cpu, made anew if the last was for another; NULL: see *error. */
-static LLVMTargetMachineRef machine_get(const struct cpu *cpu, struct kiln_error *error)
+/* This thread's machine for cpu, made anew if the last was for another. */
+static enum kiln_status machine_get(LLVMTargetMachineRef *tm, const struct cpu *cpu, struct kiln_error *error)
 {
     pthread_once(&once, begin);
-    struct machine *m = pthread_getspecific(machine_key);
+    struct machine *m = machine_keyed ? pthread_getspecific(machine_key) : NULL;
     if (!m) {
         m = calloc(1, sizeof *m);
-        if (!m || pthread_setspecific(machine_key, m)) {
+        if (!m || !machine_keyed || pthread_setspecific(machine_key, m)) {
             free(m);
-            fail(error, KILN_STATUS_MEMORY, "no memory for a target machine");
-            return NULL;
+            return fail(error, KILN_STATUS_MEMORY, "no memory for a target machine");
         }
     }
-    if (m->tm && m->arch == cpu->arch && !strcmp(m->features, cpu->features)) return m->tm;
-    if (m->tm) LLVMDisposeTargetMachine(m->tm);
-    m->arch = cpu->arch;
-    memcpy(m->features, cpu->features, sizeof m->features);
-    return m->tm = machine_make(cpu, error);
+    enum kiln_status status = KILN_STATUS_OK;
+    if (!m->tm || m->arch != cpu->arch || strcmp(m->features, cpu->features) != 0) {
+        if (m->tm) LLVMDisposeTargetMachine(m->tm);
+        m->tm = NULL;
+        m->arch = cpu->arch;
+        memcpy(m->features, cpu->features, sizeof m->features);
+        status = machine_make(&m->tm, cpu, error);
+    }
+    *tm = m->tm;
+    return status;
 }
 
 /* ---- stages ---- */
@@ -125,8 +131,9 @@ enum kiln_status codegen_verify(struct emit *e, struct kiln_error *error)
 
 enum kiln_status codegen_passes(struct emit *e, struct kiln_error *error)
 {
-    LLVMTargetMachineRef tm = machine_get(e->cpu, error);
-    if (!tm) return KILN_STATUS_INTERNAL;
+    LLVMTargetMachineRef tm;
+    enum kiln_status status = machine_get(&tm, e->cpu, error);
+    if (status) return status;
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(tm);
     LLVMSetModuleDataLayout(e->module, layout);
     LLVMDisposeTargetData(layout);
@@ -136,7 +143,7 @@ enum kiln_status codegen_passes(struct emit *e, struct kiln_error *error)
     LLVMDisposePassBuilderOptions(options);
     if (!failed) return KILN_STATUS_OK;
     char *message = LLVMGetErrorMessage(failed);
-    enum kiln_status status = fail(error, KILN_STATUS_INTERNAL, "LLVM's passes failed: %s", message);
+    status = fail(error, KILN_STATUS_INTERNAL, "LLVM's passes failed: %s", message);
     LLVMDisposeErrorMessage(message);
     return status;
 }
@@ -144,12 +151,17 @@ enum kiln_status codegen_passes(struct emit *e, struct kiln_error *error)
 enum kiln_status codegen_object(struct emit *e, bool assembly, LLVMMemoryBufferRef *out,
                                 struct kiln_error *error)
 {
-    LLVMTargetMachineRef tm = machine_get(e->cpu, error);
-    if (!tm) return KILN_STATUS_INTERNAL;
+    LLVMTargetMachineRef tm;
+    enum kiln_status status = machine_get(&tm, e->cpu, error);
+    if (status) return status;
     char *message = NULL;
     LLVMCodeGenFileType type = assembly ? LLVMAssemblyFile : LLVMObjectFile;
-    if (!LLVMTargetMachineEmitToMemoryBuffer(tm, e->module, type, &message, out)) return KILN_STATUS_OK;
-    enum kiln_status status = fail(error, KILN_STATUS_INTERNAL, "LLVM made no code: %s", message);
+    if (!LLVMTargetMachineEmitToMemoryBuffer(tm, e->module, type, &message, out)) {
+        if (!e->defect[0]) return KILN_STATUS_OK;
+        LLVMDisposeMemoryBuffer(*out);
+        return fail(error, KILN_STATUS_INTERNAL, "LLVM refused the code: %s", e->defect);
+    }
+    status = fail(error, KILN_STATUS_INTERNAL, "LLVM made no code: %s", message);
     LLVMDisposeMessage(message);
     return status;
 }

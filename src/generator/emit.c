@@ -1,12 +1,25 @@
 /* Functions, integers, slots and loops of the emission vocabulary; vectors are in vector.c. */
 #include "emit.h"
 
+#include "text.h"
+
 #include <assert.h>
 #include <string.h>
 
 static LLVMTypeRef function_type(LLVMTypeRef result, LLVMTypeRef *params, unsigned n)
 {
     return LLVMFunctionType(result, params, n, 0);
+}
+
+/* Without a handler of ours LLVM would print an error and end the process. */
+static void diagnosed(LLVMDiagnosticInfoRef info, void *user)
+{
+    struct emit *e = user;
+    if (LLVMGetDiagInfoSeverity(info) != LLVMDSError || e->defect[0]) return;
+    char *text = LLVMGetDiagInfoDescription(info);
+    struct text t = text_into(e->defect, sizeof e->defect);
+    text_put(&t, "%s", text);
+    LLVMDisposeMessage(text);
 }
 
 static void declare_fma(struct emit *e)
@@ -26,6 +39,7 @@ void emit_begin(struct emit *e, const struct cpu *cpu, int lanes)
     e->f32 = LLVMFloatTypeInContext(c), e->ptr = LLVMPointerTypeInContext(c, 0);
     e->vec = LLVMVectorType(e->f32, (unsigned)lanes);
     declare_fma(e);
+    LLVMContextSetDiagnosticHandler(c, diagnosed, e);
 }
 
 void emit_end(struct emit *e)

@@ -18,8 +18,9 @@ struct emit {
     LLVMTypeRef i1, i32, i64, f32, ptr, vec;
     LLVMTypeRef fma_type;
     value fma_function;
-    int lanes; /* of vec */
-    int open;  /* loops begun and not ended: 0 when emission is over, or a `break` left one open */
+    int lanes;        /* of vec */
+    int open;         /* loops begun and not ended: 0 when emission is over, or a `break` left one open */
+    char defect[256]; /* the first error that LLVM reported, or "" */
     int64_t fmas, loads, stores; /* emitted so far: vectors and broadcasts */
 };
 
