@@ -108,13 +108,13 @@ static void table_add(struct cache *c, struct entry *e)
     c->count++;
 }
 
+/* The table's part in owning e goes to the caller. */
 static void table_remove(struct cache *c, struct entry *e)
 {
     struct entry **at = bucket_of(c, e->hash);
     while (*at != e) at = &(*at)->next;
     *at = e->next;
     c->count--;
-    entry_drop(e);
 }
 
 /* ---- the order of use ---- */
@@ -139,6 +139,7 @@ static void evict(struct cache *c, struct entry *e)
     e->kept = false;
     use_remove(e);
     table_remove(c, e);
+    entry_drop(e);
 }
 
 void cache_free(struct cache *c)
@@ -175,6 +176,7 @@ static void entry_finish(struct cache *c, struct entry *e)
     assert(e->owners >= 2); /* the table, and the thread that made it */
     if (e->status || e->bytes > c->capacity) {
         table_remove(c, e);
+        e->owners--; /* not the last: whoever made it still has it */
         return;
     }
     while (c->stats.bytes + e->bytes > c->capacity) {

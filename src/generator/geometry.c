@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Edge tiles looked at one by one before a static split is given up. */
-enum { MAX_EDGE_TILES = 4096 };
+enum { MAX_EDGE_TILES = 256 };
 
 /* Steps that are never taken may be of any size: they become 1, so that no product overflows. */
 static void span_reduce(struct span *a)
