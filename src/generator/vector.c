@@ -166,7 +166,7 @@ static void transpose_blocks(struct emit *e, value v[BLOCK])
 /* n rows of n blocks, transposed as a matrix of blocks. */
 static void transpose_of_blocks(struct emit *e, value *rows, int n)
 {
-    value even[MAX_BLOCKS], odd[MAX_BLOCKS];
+    value even[MAX_BLOCKS] = {0}, odd[MAX_BLOCKS] = {0};
     if (n == 1) return;
     for (int i = 0; i < n / 2; i++) {
         even[i] = every_other(e, rows[2 * i], rows[2 * i + 1], false);
@@ -199,7 +199,7 @@ void transpose(struct emit *e, value *v, int n)
     for (int b = 0; b < blocks; b++) transpose_blocks(e, v + b * BLOCK);
     for (int i = 0; blocks > 1 && i < e->lanes; i++) v[i] = sealed(e, v[i]);
     for (int i = 0; i < BLOCK; i++) {
-        value rows[MAX_BLOCKS];
+        value rows[MAX_BLOCKS] = {0};
         for (int b = 0; b < blocks; b++) rows[b] = v[b * BLOCK + i];
         transpose_of_blocks(e, rows, blocks);
         for (int b = 0; b < blocks; b++) v[b * BLOCK + i] = rows[b];
