@@ -279,14 +279,14 @@ Test(interp, breakdown)
     static const char want[] = "conv n1 ic2 ih2 iw2 oc1 kh2 kw2 pt1 f32 nchw +bias +relu\n"
                                "output element 0,0,0,0 (n,oc,oh,ow); taps are kh,kw, they read ih,iw\n"
                                "input channel 0\n"
-                               "  tap 0,0 reads -1,0 outside: 0 * 1 = 0\n"
-                               "  tap 0,1 reads -1,1 outside: 0 * 2 = 0\n"
+                               "  tap 0,0 reads -1,0 outside: adds nothing\n"
+                               "  tap 0,1 reads -1,1 outside: adds nothing\n"
                                "  tap 1,0 reads 0,0: 1 * 3 = 3\n"
                                "  tap 1,1 reads 0,1: 2 * 4 = 8\n"
                                "  subtotal 11\n"
                                "input channel 1\n"
-                               "  tap 0,0 reads -1,0 outside: 0 * -1 = 0\n"
-                               "  tap 0,1 reads -1,1 outside: 0 * -2 = 0\n"
+                               "  tap 0,0 reads -1,0 outside: adds nothing\n"
+                               "  tap 0,1 reads -1,1 outside: adds nothing\n"
                                "  tap 1,0 reads 0,0: 5 * -3 = -15\n"
                                "  tap 1,1 reads 0,1: 6 * -0.5 = -3\n"
                                "  subtotal -18\n"
@@ -298,7 +298,8 @@ Test(interp, breakdown)
     static struct told told;
     cr_assert(conv_parse(&c, "conv ic2 ih2 iw2 oc1 kh2 kw2 pt1 f32 nchw +bias +relu", NULL) ==
               KILN_STATUS_OK);
-    const float x[] = {1, 2, 3, 4, 5, 6, 7, 8}, w[] = {1, 2, 3, 4, -1, -2, -3, -0.5f}, bias[] = {0.25f};
+    const float x[] = {1, 2, 3, 4, 5, 6, 7, 8}, w[] = {INFINITY, NAN, 3, 4, -1, -2, -3, -0.5f},
+                bias[] = {0.25f};
     interp_explain(&c, w, &(struct kiln_args){.src = x, .bias = bias}, (const int64_t[]){0, 0, 0, 0, 0}, hear,
                    &told);
     cr_assert_str_eq(told.text, want);
