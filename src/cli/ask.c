@@ -14,14 +14,27 @@ enum { FLAGS_MAX = 40 };
 /* What getopt returns for flag i: above every character. */
 enum { FLAG_BASE = UCHAR_MAX + 1 };
 
+void plain_put(FILE *file, const char *text, int width)
+{
+    int put = 0;
+    for (const char *c = text; *c; c++) {
+        unsigned char byte = (unsigned char)*c;
+        put += fprintf(file, byte < ' ' || byte == 0x7f ? "\\x%02x" : "%c", byte);
+    }
+    fprintf(file, "%*s", put < width ? width - put : 0, "");
+}
+
 int complain(const char *format, ...)
 {
     va_list list;
+    char *sentence;
     va_start(list, format);
-    fputs("kiln: ", stderr);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
+    if (vasprintf(&sentence, format, list) < 0) sentence = NULL;
     va_end(list);
+    fputs("kiln: ", stderr);
+    plain_put(stderr, sentence ? sentence : "no memory for a message", 0);
+    fputc('\n', stderr);
+    free(sentence);
     return EXIT_USAGE;
 }
 
@@ -74,11 +87,13 @@ bool flag_file(void *into, const struct flag *flag, const char *value)
 
 /* ---- help ---- */
 
+static const char *dashes(const struct flag *flag) { return strlen(flag->name) == 1 ? "-" : "--"; }
+
 static void print_option(const struct flag *flag)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s%s%s%s", strlen(flag->name) == 1 ? "-" : "--", flag->name,
-             flag->value ? " " : "", flag->value ? flag->value : "");
+    snprintf(name, sizeof name, "%s%s%s%s", dashes(flag), flag->name, flag->value ? " " : "",
+             flag->value ? flag->value : "");
     printf("  %-18s  ", name);
     for (const char *line = flag->help; line;) {
         size_t length = strcspn(line, "\n");
@@ -93,7 +108,7 @@ static int help(const struct page *page)
     printf("NAME\n  kiln %s - %s\n\nUSAGE\n  kiln %s %s\n\n%s\nOPTIONS\n", page->name, page->brief,
            page->name, page->usage, page->about);
     for (size_t i = 0; i < page->count; i++) print_option(&page->flags[i]);
-    static const struct flag self = {"help", NULL, "print this"};
+    static const struct flag self = {"help", NULL, "print this; also -h"};
     print_option(&self);
     puts("\nEXIT STATUS\n  0  success\n  1  a check failed\n  2  bad usage or bad input");
     return EXIT_GOOD;
@@ -131,6 +146,8 @@ static bool joined_add(struct joined *j, const char *word, struct lines *lines)
 static void getopt_table(const struct page *page, struct option *options, char *letters)
 {
     *letters++ = '-'; /* words are handed out in their place among the options */
+    *letters++ = ':'; /* a missing argument is told from an unknown option */
+    *letters++ = 'h';
     for (size_t i = 0; i < page->count; i++) {
         const struct flag *flag = &page->flags[i];
         options[i] = (struct option){flag->name, flag->value ? required_argument : no_argument, NULL,
@@ -151,29 +168,64 @@ static const struct flag *flag_of(const struct page *page, int code)
     return NULL;
 }
 
-static bool take(const struct page *page, int code, struct joined *joined, struct common *into)
+/* What getopt found wrong; `word` is the argument that it read last. */
+static bool option_complain(const struct page *page, int code, const char *word)
 {
-    if (code == 1) return joined_add(joined, optarg, &into->convs);
-    const struct flag *flag = flag_of(page, code);
-    if (!flag) return fprintf(stderr, "`kiln %s --help` lists the options\n", page->name), false;
-    return joined_finish(joined, &into->convs) && flag->set(into, flag, optarg);
+    const struct flag *flag = flag_of(page, optopt);
+    if (code == ':')
+        complain("option '%s' requires an argument", word);
+    else if (optopt == 0)
+        complain("unrecognized option '%s', or more than one begins so", word);
+    else if (flag || optopt == 'h')
+        complain("option '--%s' doesn't allow an argument", flag ? flag->name : "help");
+    else
+        complain("invalid option -- '%c'", optopt);
+    fprintf(stderr, "`kiln %s --help` lists the options\n", page->name);
+    return false;
+}
+
+/* What is being read: the words of a CONV, and which options there were. */
+struct taking {
+    const struct page *page;
+    struct common *into;
+    struct joined joined;
+    bool seen[FLAGS_MAX];
+};
+
+static bool word_take(struct taking *t, const char *word)
+{
+    if (t->page->most == 0)
+        return complain("%s takes no arguments but options; here is '%.60s'", t->page->name, word), false;
+    return joined_add(&t->joined, word, &t->into->convs);
+}
+
+static bool flag_take(struct taking *t, const struct flag *flag, const char *value)
+{
+    bool *seen = &t->seen[flag - t->page->flags];
+    if (*seen && flag->value && !flag->many)
+        return complain("%s%s is given twice, and only one can count", dashes(flag), flag->name), false;
+    *seen = true;
+    return joined_finish(&t->joined, &t->into->convs) && flag->set(t->into, flag, value);
 }
 
 static bool arguments(const struct page *page, int argc, char **argv, struct common *into, bool *helped)
 {
     struct option options[FLAGS_MAX] = {0};
     char letters[2 * FLAGS_MAX];
-    struct joined joined = {.length = 0};
+    struct taking t = {.page = page, .into = into};
     getopt_table(page, options, letters);
+    opterr = 0; /* it would print bytes as they are */
     int code;
     while ((code = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         *helped = code == 'h';
         if (*helped) return help(page), true;
-        if (!take(page, code, &joined, into)) return false;
+        const struct flag *flag = flag_of(page, code);
+        if (!flag && code != 1) return option_complain(page, code, argv[optind - 1]);
+        if (!(flag ? flag_take(&t, flag, optarg) : word_take(&t, optarg))) return false;
     }
     for (; optind < argc; optind++)
-        if (!joined_add(&joined, argv[optind], &into->convs)) return false;
-    return joined_finish(&joined, &into->convs);
+        if (!word_take(&t, argv[optind])) return false;
+    return joined_finish(&t.joined, &into->convs);
 }
 
 int ask(const struct page *page, int argc, char **argv, struct common *into)
@@ -184,8 +236,7 @@ int ask(const struct page *page, int argc, char **argv, struct common *into)
     int count = (int)into->convs.count;
     if (count <= page->most) return ASK_GO_ON;
     lines_free(&into->convs);
-    return complain("%s takes %s, not %d; quote each as one argument", page->name,
-                    page->most ? "one convolution" : "no convolution", count);
+    return complain("%s takes one convolution, not %d; quote each as one argument", page->name, count);
 }
 
 int ask_one(const struct page *page, int argc, char **argv, struct common *into)

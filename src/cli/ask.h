@@ -5,6 +5,8 @@
 
 #include "lines.h"
 
+#include <stdio.h>
+
 /* Exit statuses of every command. */
 enum { EXIT_GOOD, EXIT_FAILED /* a check failed */, EXIT_USAGE /* bad usage or input */ };
 
@@ -20,6 +22,7 @@ struct flag {
     flag_set *set;
     size_t offset;     /* of the field stored into */
     int64_t low, high; /* of a number; flag_choice stores low */
+    bool many;         /* each one given counts; of others only one is taken */
 };
 
 flag_set flag_text;   /* const char * */
@@ -35,21 +38,23 @@ struct common {
     int budget, threads;
 };
 
-#define FLAG_ISA                                                                              \
-    {"isa", "LEVEL", "use no more than this: sse2, avx2, avx512 (see `kiln cpu`)", flag_text, \
-     offsetof(struct common, isa)}
+#define ISA_LEVELS \
+    "sse2, avx2, avx512, vnni, avx512_bf16, amx;\non aarch64 neon (`kiln cpu` tells what is here)"
+#define FLAG_ISA \
+    {"isa", "LEVEL", "use no more than this: " ISA_LEVELS, flag_text, offsetof(struct common, isa)}
 #define FLAG_TARGET \
     {"target", "ARCH", "for another machine: x86_64 or aarch64", flag_text, offsetof(struct common, target)}
 #define FLAG_SCHEDULE                                                                \
     {"schedule", "TEXT", "this schedule instead of the planner's choice", flag_text, \
      offsetof(struct common, schedule)}
-#define FLAG_BUDGET                                \
-    {"budget",                                     \
-     "N",                                          \
-     "unrolled FMAs in the whole object, at most", \
-     flag_number,                                  \
-     offsetof(struct common, budget),              \
-     1,                                            \
+#define FLAG_BUDGET                                                             \
+    {"budget",                                                                  \
+     "N",                                                                       \
+     "unrolled FMAs in the whole object, at most, in the planner's choice; a\n" \
+     "schedule that is given may unroll up to 4096 whatever this says",         \
+     flag_number,                                                               \
+     offsetof(struct common, budget),                                           \
+     1,                                                                         \
      4096}
 #define FLAG_THREADS                                    \
     {"threads",                                         \
@@ -59,9 +64,18 @@ struct common {
      offsetof(struct common, threads),                  \
      1,                                                 \
      1024}
-#define FLAG_FILE                                                                                    \
-    {"f", "FILE", "convolutions from FILE, one per line; '#' begins a comment; - is standard input", \
-     flag_file, offsetof(struct common, convs)}
+#define FLAG_FILE                                                                       \
+    {"f",                                                                               \
+     "FILE",                                                                            \
+     "convolutions from FILE, one per line; '#' begins a comment; - is standard input", \
+     flag_file,                                                                         \
+     offsetof(struct common, convs),                                                    \
+     .many = true}
+
+/* How a command on one convolution takes a plan line: what most pages say of it. */
+#define PLAN_LINE_HELP                                                                       \
+    "CONV may be a plan line; --schedule and --isa, where given, are taken instead of its\n" \
+    "schedule and ISA.\n"
 
 /* One command's page: how it is called and what its help says. */
 struct page {
@@ -94,6 +108,10 @@ struct kiln_plan *ask_plan(struct kiln *k, const struct common *common, const st
 
 /* Says on standard error "kiln: sentence" and returns EXIT_USAGE. */
 __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
+
+/* Prints text that may hold words of the user's, padded to `width`: control bytes, which a terminal
+ * would obey, as \xNN. */
+void plain_put(FILE *file, const char *text, int width);
 
 /* A sink that writes to a FILE, its user pointer. */
 kiln_sink sink_file;

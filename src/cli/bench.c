@@ -60,7 +60,7 @@ static bool flag_layout(void *into, const struct flag *flag, const char *value)
 static const struct flag flags[] = {
     {"f", "FILE",
      "convolutions from FILE, one per line; '#' begins a comment; each FILE is summed up by itself",
-     flag_family, offsetof(struct common, convs)},
+     flag_family, offsetof(struct common, convs), .many = true},
     FLAG_THREADS,
     {"peers", "LIST", "libraries to time beside, such as onednn", flag_text, offsetof(struct bench, peers)},
     {"json", NULL, "a JSON object per conv and peer variant, and nothing else", flag_true,
@@ -75,12 +75,20 @@ static const struct flag flags[] = {
 static const struct page page = {
     .name = "bench",
     .brief = "time convolutions, alone or beside another library",
-    .usage = "[-f FILE] [CONV ...]",
+    .usage = "[-f FILE] [CONV ...] [--peers LIST] [--json] [--threads N]",
     .about =
         "Times warm runs with packed weights, in turns with each peer in the same process, compares the\n"
         "outputs in full, and prints a table. With one thread the process stays on one core; let nothing\n"
-        "else run. Exit status 1: an output differs from a peer's.\n"
-        "  kiln bench -f bench/shapes/resnet50.txt --peers onednn\n",
+        "else run. Exit status 1: an output differs from a peer's, or a convolution could not be timed.\n"
+        "What Kiln does not do is skipped, with the reason.\n"
+        "\n"
+        "A plan line is timed with its own ISA whatever --isa says, and with its own schedule unless\n"
+        "--schedule is given. '% peak' is of the widest vectors that --isa allows.\n"
+        "\n"
+        "EXAMPLES\n"
+        "  kiln bench -f bench/shapes/resnet50.txt --peers onednn\n"
+        "  kiln bench mb1ic64ih56oc64oh56kh3ph1 --threads 4 --layout nchw\n"
+        "  kiln bench conv n1 ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc --isa avx2 --json\n",
     .flags = flags,
     .count = sizeof flags / sizeof *flags,
     .most = 100000,
@@ -150,6 +158,7 @@ static int result_status(const struct result *result)
     return failed ? EXIT_FAILED : EXIT_GOOD;
 }
 
+/* As check does, a line that names its machine is timed as that machine. */
 static int measure_all(const struct bench *b, const struct setup *setup, struct result *results)
 {
     int status = EXIT_GOOD;
@@ -159,6 +168,7 @@ static int measure_all(const struct bench *b, const struct setup *setup, struct 
         struct kiln_options options;
         if (b->layout) line->conv.layout = (enum kiln_layout)(b->layout - 1);
         ask_options(&b->common, line, &options);
+        if (line->machine) options.isa = line->machine;
         conv_measure(setup, line, &options, &results[i]);
         report(b, &results[i], setup->threads, &head);
         int asked = result_status(&results[i]);

@@ -23,6 +23,7 @@ static bool program_folder(char *path, size_t room)
 
 static bool peer_open(struct peers *peers, const char *folder, const char *name)
 {
+    if (!*name) return complain("--peers: a name is empty; it is a list such as onednn,other"), false;
     if (peers->count == PEERS_MAX) return complain("--peers: more than %d", PEERS_MAX), false;
     char path[PATH_MAX];
     if (strchr(name, '/') ||
@@ -35,6 +36,8 @@ static bool peer_open(struct peers *peers, const char *folder, const char *name)
     const struct peer *peer = entry ? entry() : NULL;
     if (!peer || peer->version != PEER_VERSION)
         return complain("--peers: %s is of another version", path), false;
+    for (int i = 0; i < peers->count; i++)
+        if (peers->at[i] == peer) return complain("--peers: '%s' is in the list twice", name), false;
     peers->at[peers->count++] = peer;
     return true;
 }

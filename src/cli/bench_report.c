@@ -1,4 +1,5 @@
 /* bench_report: results as JSON lines or as a table with a summary. Decides nothing. */
+#include "ask.h"
 #include "bench.h"
 #include <math.h>
 #include <stdio.h>
@@ -112,7 +113,9 @@ void report_row(const struct result *r, int threads)
     printf("%-*s", CONV_WIDTH, after_conv(r->text));
     if (r->status != KILN_STATUS_OK) {
         bool skipped = r->status == KILN_STATUS_UNSUPPORTED;
-        printf(" %s: %s\n", skipped ? "skipped" : kiln_status_name(r->status), r->error);
+        printf(" %s: ", skipped ? "skipped" : kiln_status_name(r->status));
+        plain_put(stdout, r->error, 0);
+        putchar('\n');
         return;
     }
     printf(" %10.2f %8.1f %6.1f", r->us, r->gflops, 100 * r->gflops / (r->peak_gflops * threads));
@@ -151,7 +154,8 @@ static void total_add(struct total *t, const struct result *r)
 
 static void total_print(const char *name, struct total *t)
 {
-    printf("%-40s %6zu %8zu", name, t->convs, t->skipped);
+    plain_put(stdout, name, 40);
+    printf(" %6zu %8zu", t->convs, t->skipped);
     if (t->ratios)
         printf(" %8.3f %8.3f", exp(t->log_sum / (double)t->ratios), t->least);
     else

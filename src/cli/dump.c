@@ -21,7 +21,8 @@ static const struct flag flags[] = {
     FLAG_DUMP("asm", KILN_DUMP_ASM, "assembly"),
     FLAG_DUMP("obj", KILN_DUMP_OBJECT, "the ELF object"),
     FLAG_DUMP("image", KILN_DUMP_IMAGE, "the flat image: header, plan line, code"),
-    {"o", "FILE", "write to FILE; " OUTPUT_HELP ", which is the default", flag_text, offsetof(struct dump, output)},
+    {"o", "FILE", "write to FILE; " OUTPUT_HELP ", which is the default", flag_text,
+     offsetof(struct dump, output)},
     FLAG_ISA,
     FLAG_TARGET,
     FLAG_SCHEDULE,
@@ -30,8 +31,7 @@ static const struct flag flags[] = {
 
 static const char about[] =
     "Compiles CONV and writes one of the things made on the way. A plan line shows the\n"
-    "convolution as another schedule computes it, --target as another machine runs it.\n"
-    "\n"
+    "convolution as another schedule computes it, --target as another machine runs it.\n" PLAN_LINE_HELP "\n"
     "EXAMPLES\n"
     "  kiln dump conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc --ir | less\n"
     "  kiln dump conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc --asm --isa avx2\n"

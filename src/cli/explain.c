@@ -26,11 +26,11 @@ static const struct flag flags[] = {
 static const char about[] =
     "Without --at it prints the plan: its line, the loop nest with what is unrolled, registers,\n"
     "FMAs and loads of the inner body, flops, bytes, the estimate, and why the other candidates\n"
-    "were not taken. Nothing is compiled.\n"
-    "\n"
+    "were not taken. Nothing is compiled.\n" PLAN_LINE_HELP "\n"
     "With --at it prints how one output element comes about: for each input channel a line per\n"
     "tap with the position and value read, the weight and their product; subtotals; the post-ops;\n"
-    "and last \"= VALUE\". The tensors come from .npy files, as for `kiln run`.\n"
+    "and last \"= VALUE\". The tensors come from .npy files, as for `kiln run`. No schedule or\n"
+    "machine changes what it tells: a plan line's are passed over, and options for them refused.\n"
     "\n"
     "EXAMPLES\n"
     "  kiln explain conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc +bias +relu\n"
@@ -83,6 +83,10 @@ static int element(const struct explain *e, const struct line *line)
     struct tensors tensors;
     struct kiln_error error;
     int64_t at[AT_MAX];
+    const struct common *c = &e->common;
+    if (c->isa || c->target || c->schedule || c->budget)
+        return complain("--at tells what the convolution means, which no schedule or machine changes: "
+                        "give it without --schedule, --isa, --target and --budget");
     if (!at_read(e->at, &line->conv, at) || !tensors_read(&tensors, &line->conv, &e->files))
         return EXIT_USAGE;
     bool good = kiln_explain_at(&line->conv, tensors.weights, &tensors.args, at, sink_file, stdout, &error) ==

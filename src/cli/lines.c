@@ -56,6 +56,12 @@ bool lines_add(struct lines *lines, const char *text, const char *where)
     struct kiln_error error;
     if (kiln_conv_parse(&conv, text, &error) != KILN_STATUS_OK)
         return complain("%s%s%s", where ? where : "", where ? ": " : "", error.text), false;
+    char *fourth = part(text, 3);
+    if (fourth) {
+        complain("%s%sa plan line has three parts, and here is a fourth: '%.60s'", where ? where : "",
+                 where ? ": " : "", fourth);
+        return free(fourth), false;
+    }
     *line_new(lines) = (struct line){
         .text = need(strdup(text)), .conv = conv, .schedule = part(text, 1), .machine = part(text, 2)};
     return true;
@@ -80,10 +86,14 @@ static bool file_read(struct lines *lines, FILE *file, const char *path)
 bool lines_read(struct lines *lines, const char *path)
 {
     bool standard = strcmp(path, "-") == 0;
+    size_t before = lines->count;
+    if (!*path) return complain("the name of the file of convolutions is empty"), false;
     FILE *file = standard ? stdin : fopen(path, "r");
     if (!file) return complain("cannot open %s: %s", path, strerror(errno)), false;
-    bool good = file_read(lines, file, standard ? "standard input" : path);
+    const char *name = standard ? "standard input" : path;
+    bool good = file_read(lines, file, name);
     if (!standard) fclose(file);
+    if (good && lines->count == before) return complain("%s has no convolutions", name), false;
     return good;
 }
 

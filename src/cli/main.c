@@ -27,6 +27,13 @@ static const struct command *command_find(const char *name)
     return NULL;
 }
 
+static bool is_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static bool is_version(const char *word) { return strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0; }
+
 static int unknown(const char *name)
 {
     return complain("there is no command '%.60s'; `kiln help` lists them", name);
@@ -47,7 +54,8 @@ static void usage(FILE *file)
           "usage: kiln COMMAND ...\n\n",
           file);
     for (int i = 0; i < COMMANDS; i++) fprintf(file, "  %-8s  %s\n", commands[i].name, commands[i].summary);
-    fputs("  help      print this; `kiln help COMMAND` or `kiln COMMAND --help` tells more\n\n"
+    fputs("  help      print this; `kiln help COMMAND` or `kiln COMMAND --help` tells more\n"
+          "  --version  print which Kiln this is; also -V\n\n"
           "A CONV is text such as\n"
           "  conv n1 ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc +bias +relu\n"
           "as one quoted argument or as words; text behind a '|' is a schedule. oneDNN's words,\n"
@@ -55,17 +63,25 @@ static void usage(FILE *file)
           file);
 }
 
+static int refuse_extra(const char *after, const char *word)
+{
+    return complain("nothing goes behind `%s`; here is '%.60s'", after, word);
+}
+
+/* "help", "help COMMAND", and help about itself. */
 static int help(int argc, char **argv)
 {
-    if (argc < 2) return usage(stdout), EXIT_GOOD;
+    if (argc > 2) return refuse_extra("kiln help COMMAND", argv[2]);
+    if (argc < 2 || is_help(argv[1])) return usage(stdout), EXIT_GOOD;
     const struct command *command = command_find(argv[1]);
     if (!command) return unknown(argv[1]);
     char option[] = "--help", *arguments[] = {argv[1], option, NULL};
     return call(command, 2, arguments);
 }
 
-static int version(void)
+static int version(int argc, char **argv)
 {
+    if (argc > 1) return refuse_extra("kiln --version", argv[1]);
     printf("kiln %s\n", kiln_version());
     return EXIT_GOOD;
 }
@@ -73,9 +89,8 @@ static int version(void)
 static int dispatch(int argc, char **argv)
 {
     if (argc < 2) return usage(stderr), EXIT_USAGE;
-    if (strcmp(argv[1], "help") == 0) return help(argc - 1, argv + 1);
-    if (strcmp(argv[1], "--help") == 0) return help(1, argv);
-    if (strcmp(argv[1], "--version") == 0) return version();
+    if (is_help(argv[1])) return help(argc - 1, argv + 1);
+    if (is_version(argv[1])) return version(argc - 1, argv + 1);
     const struct command *command = command_find(argv[1]);
     return command ? call(command, argc - 1, argv + 1) : unknown(argv[1]);
 }

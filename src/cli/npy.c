@@ -218,8 +218,11 @@ bool npy_read(struct npy *npy, const char *path)
     *npy = (struct npy){0};
     FILE *file = fopen(path, "rb");
     if (!file) return complain("cannot open %s: %s", path, strerror(errno)), false;
-    bool good =
-        header_read(file, header, path) && header_parse(npy, header, path) && elements_read(npy, file, path);
+    struct stat there;
+    bool folder = fstat(fileno(file), &there) == 0 && S_ISDIR(there.st_mode);
+    if (folder) complain("%s is a directory, not an array file", path);
+    bool good = !folder && header_read(file, header, path) && header_parse(npy, header, path) &&
+                elements_read(npy, file, path);
     fclose(file);
     if (!good) npy_free(npy);
     return good;

@@ -17,7 +17,10 @@ static mode_t usual_mode(void)
     return 0666 & ~mask;
 }
 
-static bool refuse(const char *path, const char *why) { return complain("cannot write %s: %s", path, why), false; }
+static bool refuse(const char *path, const char *why)
+{
+    return complain("cannot write %s: %s", path, why), false;
+}
 
 /* Whether the path is where standard output goes: "-", or such as /dev/stdout, which may be a file. */
 static bool is_standard(const char *path, const struct stat *there)

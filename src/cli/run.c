@@ -15,7 +15,8 @@ struct run {
 
 static const struct flag flags[] = {
     FLAGS_TENSORS(struct run),
-    {"dst", "FILE", "output; it appears whole or not at all; " OUTPUT_HELP, flag_text, offsetof(struct run, dst)},
+    {"dst", "FILE", "output; it appears whole or not at all; " OUTPUT_HELP, flag_text,
+     offsetof(struct run, dst)},
     FLAG_THREADS,
     FLAG_ISA,
     FLAG_SCHEDULE,
@@ -25,7 +26,7 @@ static const struct flag flags[] = {
 static const char about[] =
     "Compiles CONV for this machine, reads its tensors from .npy files, runs it, and writes\n"
     "the output. Files hold '<f4' in C order: src and dst in the conv's layout with rank 3 for\n"
-    "a 1-D convolution, 4 for 2-D, 5 for 3-D; weights are [oc][ic/g][kh][kw] in any layout.\n"
+    "a 1-D convolution, 4 for 2-D, 5 for 3-D; weights are [oc][ic/g][kh][kw] in any layout.\n" PLAN_LINE_HELP
     "\n"
     "EXAMPLES\n"
     "  kiln run conv n1 ic1 ih8 iw8 oc2 kh2 kw2 sh2 sw2 f32 nchw \\\n"
