@@ -43,6 +43,7 @@ static void folder_make(void)
     file_put("good.txt",
              "# a comment\n\nconv ic2 iw8 oc3 kw3 f32 nhwc # behind\n  mb1ic8ih7oc8oh7kh3ph1 \t\n");
     file_put("bad.txt", "conv ic2 iw8 oc3 kw3 f32 nhwc\nconv ic2 iw8 oc3 kw9 f32 nhwc\n");
+    file_put("comments.txt", "# only this\n\n");
     file_put("old", "old");
     array_put("x3.npy", 3, 1, 4, 1, 0);
     array_put("x4.npy", 4, 1, 1, 4, 1);
@@ -100,6 +101,7 @@ static void expect(const struct expected *cases, size_t count)
 
 #define LAYER1 "conv ic2 ih4 iw4 oc4 kh2 kw2 sh2 sw2 f32 nchw"
 #define SMALL "conv ic2 iw8 oc3 kw3 f32 nhwc"
+#define JUNK "'" SMALL " | direct ow=3 | avx2 | junk'"
 #define ONE_D "conv ic1 iw4 oc1 kw2 f32 nhwc"
 
 /* ---- bad usage ---- */
@@ -115,14 +117,25 @@ Test(cli, bad_usage)
         {"kiln check", 2, "check needs a convolution"},
         {"kiln explain", 2, "explain needs a convolution"},
         {"kiln dump --ir", 2, "dump needs a convolution"},
-        {"kiln cpu " SMALL, 2, "cpu takes no convolution"},
+        {"kiln cpu extra", 2, "cpu takes no arguments but options; here is 'extra'"},
+        {"kiln --version x", 2, "nothing goes behind `kiln --version`; here is 'x'"},
+        {"kiln help run extra", 2, "nothing goes behind"},
         {"kiln explain '" SMALL "' '" SMALL "'", 2, "explain takes one convolution, not 2"},
         {"kiln run --fry", 2, "unrecognized option '--fry'"},
         {"kiln check -x", 2, "invalid option -- 'x'"},
         {"kiln check --full=yes " SMALL, 2, "doesn't allow an argument"},
         {"kiln check -f", 2, "requires an argument"},
+        {"kiln check --isa avx2 --isa sse2 " SMALL, 2, "--isa is given twice"},
+        {"kiln dump " SMALL " --ir -o a -o b", 2, "-o is given twice"},
+        {"kiln check -f ''", 2, "the name of the file of convolutions is empty"},
+        {"kiln check -f comments.txt", 2, "comments.txt has no convolutions"},
         {"kiln check -f nowhere.txt", 2, "cannot open nowhere.txt: No such file"},
         {"kiln check -f .", 2, "cannot read ."},
+        {"kiln check " JUNK, 2, "a plan line has three parts, and here is a fourth: 'junk'"},
+        {"kiln run " JUNK " --dst y.npy", 2, "a fourth"},
+        {"kiln explain " JUNK, 2, "a fourth"},
+        {"kiln bench " JUNK, 2, "a fourth"},
+        {"echo " JUNK " | kiln check -f -", 2, "standard input:1: a plan line"},
         {"kiln check -f bad.txt", 2, "bad.txt:2: "},
         {"kiln check conv ic2 iw8", 2, "kiln: "},
         {"kiln check fry", 2, "kiln: "},
@@ -132,6 +145,10 @@ Test(cli, bad_usage)
         {"kiln check " SMALL " --isa fry", 2, "fry"},
         {"kiln check " SMALL " --layout nhcw", 2, "--layout has 'nhcw'"},
         {"kiln check " SMALL " --layout nhwc,,nchw", 2, "--layout is 'nhwc,,nchw'"},
+        {"kiln check " SMALL " --layout nhwc,as-given", 2, "'as-given' among others; it stands alone"},
+        {"kiln check " SMALL " --layout nhwc,nhwc", 2, "--layout has 'nhwc' twice"},
+        {"kiln check " SMALL " --isa sse2,sse2", 2, "--isa has 'sse2' twice"},
+        {"kiln bench " SMALL " --peers ''", 2, "a name is empty"},
         {"kiln check " SMALL " --threads 0", 2, "--threads is '0'; it must be a number from 1 to 1024"},
         {"kiln check " SMALL " --threads 9999999999999999999", 2, "--threads is"},
         {"kiln check " SMALL " --threads two", 2, "--threads is 'two'"},
@@ -148,6 +165,20 @@ Test(cli, bad_usage)
         {"kiln bench --fry", 2, "--fry"},
     };
     EXPECT(cases);
+}
+
+/* What a terminal would obey is told as text, wherever user's words are told. */
+Test(cli, control_bytes)
+{
+    static const struct expected cases[] = {
+        {"kiln \"$(printf 'a\\033[1m')\"", 2, "'a\\x1b[1m'"},
+        {"kiln check \"$(printf -- '--a\\033')\"", 2, "'--a\\x1b'"},
+        {"kiln check \"" SMALL " | $(printf 'a\\033\\177')\"", 1, "'a\\x1b\\x7f'"},
+        {"kiln check \"" SMALL " | direct ow=3 | $(printf 'a\\033')\"", 1, "a\\x1b"},
+        {"kiln bench \"" SMALL " | $(printf 'a\\033')\"", 2, "'a\\x1b'"},
+    };
+    EXPECT(cases);
+    cr_assert_null(strchr(wrote, '\033'));
 }
 
 Test(cli, bad_tensors)
@@ -174,6 +205,10 @@ Test(cli, bad_tensors)
         {"kiln run " LAYER1 " --dst /nowhere/y.npy" FILES, 2, "cannot write /nowhere/y.npy"},
         {"kiln run " LAYER1 " --dst y.npy --isa fry" FILES, 2, "fry"},
         {"kiln explain " LAYER1 " --at 0,0,0,0", 2, "needs --src FILE"},
+        {"kiln run " LAYER1 " --dst y.npy --src . --weights x3.npy", 2, ". is a directory"},
+        {"kiln run " LAYER1 " --dst ''" FILES, 2, "the name of the file to write is empty"},
+        {"kiln explain " LAYER1 " --at 0,0,0,0 --schedule fry" FILES, 2, "without --schedule"},
+        {"kiln explain " LAYER1 " --at 0,0,0,0 --isa sse2" FILES, 2, "without --schedule, --isa"},
         {"kiln explain " LAYER1 " --at 0,0,0" FILES, 2, "outputs are at n,oc,oh,ow"},
         {"kiln explain " LAYER1 " --at 0,0,0,0,0,0" FILES, 2, "outputs are at n,oc,oh,ow"},
         {"kiln explain " LAYER1 " --at 0,0,0,x" FILES, 2, "outputs are at n,oc,oh,ow"},
@@ -199,6 +234,28 @@ Test(cli, failure_leaves_the_old_file)
     EXPECT(cases);
 }
 
+/* Where a command writes: what is replaced keeps its mode, what cannot be replaced is written as it is. */
+Test(cli, where_output_goes)
+{
+    static const struct expected cases[] = {
+        {"chmod 751 old && kiln dump " SMALL " --ir -o old && stat -c %a old", 0, "751\n"},
+        {"umask 027 && kiln dump " SMALL " --ir -o new && stat -c %a new", 0, "640\n"},
+        {"chmod 444 old && kiln dump " SMALL " --asm -o old", 2, "cannot write old: it is there and write-"},
+        {"ln -s nothing link && kiln dump " SMALL " --ir -o link", 2, "a link to what is not there"},
+        {"ln -s new there && kiln dump " SMALL " --asm -o there && readlink there && grep globl new", 0,
+         "new"},
+        {"kiln dump " SMALL " --ir -o .", 2, "Is a directory"},
+        {"kiln dump " SMALL " --asm -o - | cat && ! ls ./-", 0, ".globl"},
+        {"kiln dump " SMALL " --asm -o /dev/stdout | cat", 0, ".globl"},
+        {"{ echo A; kiln dump " SMALL " --asm -o /dev/stdout; } > both && head -n 1 both", 0, "A\n"},
+        {"kiln dump " SMALL " --asm -o /dev/null && test -c /dev/null", 0, ""},
+        {"mkfifo pipe && { cat pipe & kiln dump " SMALL " --asm -o pipe; wait; test -p pipe; }", 0, ".globl"},
+        {"kiln dump " SMALL " --asm -o /dev/full", 2, "cannot write /dev/full: No space"},
+        {"kiln run " ONE_D " --src x3.npy --weights w3.npy --dst - | head -c 6 | tail -c 5", 0, "NUMPY"},
+    };
+    EXPECT(cases);
+}
+
 /* ---- good usage ---- */
 
 Test(cli, help)
@@ -207,12 +264,17 @@ Test(cli, help)
         {"kiln help", 0, "explain"},
         {"kiln --help", 0, "usage: kiln COMMAND"},
         {"kiln --version", 0, "kiln 0."},
+        {"kiln -V", 0, "kiln 0."},
+        {"kiln -h", 0, "usage: kiln COMMAND"},
+        {"kiln help help", 0, "usage: kiln COMMAND"},
+        {"kiln help --help", 0, "usage: kiln COMMAND"},
+        {"kiln check -h", 0, "EXIT STATUS"},
         {"kiln help run", 0, "--prelu FILE"},
         {"kiln run --help", 0, "EXIT STATUS"},
         {"kiln check --help", 0, "N passed, N failed, N skipped"},
         {"kiln explain --help", 0, "--at POSITION"},
         {"kiln dump --help", 0, "--ir-opt"},
-        {"kiln bench --help", 0, "bench"},
+        {"kiln bench --help", 0, "EXAMPLES\n  kiln bench"},
         {"kiln cpu --help", 0, "--target ARCH"},
         {"kiln run --help > /dev/full", 2, "cannot write to standard output"},
     };
@@ -260,6 +322,27 @@ Test(cli, check)
     EXPECT(cases);
 }
 
+/* 4e15 bytes are more than any address space has. */
+#define TOO_BIG "'conv ic1 ih32000000 iw32000000 oc1 kw1 f32 nhwc' "
+
+/* What memory has no room for fails by itself. */
+Test(cli, no_memory)
+{
+    const char *asan = getenv("ASAN_OPTIONS");
+    char options[512];
+    snprintf(options, sizeof options, "%s:allocator_may_return_null=1", asan ? asan : "");
+    setenv("ASAN_OPTIONS", options, 1);
+    static const struct expected cases[] = {
+        {"kiln check " TOO_BIG SMALL, 1, "no memory for 4096000000000000 bytes of data\n"},
+        {"kiln check " TOO_BIG SMALL, 1, "\n1 passed, 1 failed, 0 skipped\n"},
+        {"kiln bench --min-time 0.001 " TOO_BIG SMALL, 1, "memory: no memory for 4096000000000000 bytes"},
+        {"kiln bench --min-time 0.001 " TOO_BIG SMALL, 1,
+         "\ncommand line                                  1 "},
+        {"kiln bench --min-time 0.001 --json " TOO_BIG, 1, "\"error\": \"no memory for"},
+    };
+    EXPECT(cases);
+}
+
 /* The plan that explain and check print is one that check takes. */
 Test(cli, a_plan_line_is_a_conv)
 {
@@ -268,6 +351,11 @@ Test(cli, a_plan_line_is_a_conv)
          "conv n1 ic2 iw8 oc3 kw3 f32 nhwc | "},
         {"kiln check -f plan.txt", 0, "\n1 passed, 0 failed, 0 skipped\n"},
         {"kiln dump \"$(cat plan.txt)\" --ir", 0, "define"},
+#if defined __x86_64__ /* each has its own level, and --isa has another */
+        {"kiln explain " SMALL " --isa sse2 | grep '|' | head -n 1 | tee plan.txt", 0, "| sse2"},
+        {"kiln check -f plan.txt --isa all", 0, "ok   sse2 "},
+        {"kiln bench -f plan.txt --isa all --json --min-time 0.001", 0, "| sse2"},
+#endif
     };
     EXPECT(cases);
 }
@@ -298,7 +386,6 @@ Test(cli, dump)
         {"kiln dump " SMALL " --obj -o x.o && head -c 4 x.o", 0, "ELF"},
         {"kiln dump " SMALL " --image > x.img && head -c 7 x.img", 0, "kilnimg"},
         {"kiln dump " SMALL " --asm --target aarch64", 0, "ret"},
-        {"kiln dump " SMALL " --asm -o - && ls ./-", 0, "-"},
         {"kiln cpu", 0, "isa"},
         {"kiln cpu --target aarch64", 0, "neon"},
     };

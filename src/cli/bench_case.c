@@ -56,12 +56,10 @@ static enum kiln_status subject_compile(struct subject *s, const struct setup *s
 static enum kiln_status subject_fill(struct subject *s, const struct kiln_conv *conv,
                                      struct kiln_error *error)
 {
-    if (!data_make(&s->data, conv, FILL_NORMAL)) {
-        if (error) snprintf(error->text, sizeof error->text, "no tensors for this convolution");
-        return KILN_STATUS_UNSUPPORTED;
-    }
-    s->packed = fill_memory(kiln_plan_packed_size(s->plan));
-    s->scratch = fill_memory(kiln_plan_scratch_size(s->plan));
+    if (!data_make(&s->data, conv, FILL_NORMAL, error)) return error->status;
+    s->packed = fill_try(kiln_plan_packed_size(s->plan), error);
+    s->scratch = fill_try(kiln_plan_scratch_size(s->plan), error);
+    if (!s->packed || !s->scratch) return error->status;
     s->data.args.weights = s->packed;
     s->kernel = kiln_plan_kernel(s->plan);
     s->tasks = kiln_plan_tasks(s->plan);
@@ -147,11 +145,11 @@ static int rivals_make(struct rival *rivals, const struct peers *peers, const st
     return result->timing_count = count;
 }
 
-/* Compares a peer's whole output with ours; NaN agrees with nothing. */
+/* Compares a peer's whole output with ours; NaN agrees with nothing. theirs: room for it, or NULL. */
 static void rival_compare(struct rival *r, const struct data *data, float *theirs)
 {
-    struct kiln_error error;
-    if (r->peer->result(r->handle, theirs, &error) != KILN_STATUS_OK) {
+    struct kiln_error error = {.text = "no memory to compare the outputs in"};
+    if (!theirs || r->peer->result(r->handle, theirs, &error) != KILN_STATUS_OK) {
         snprintf(r->timing->error, sizeof r->timing->error, "%s", error.text);
         return;
     }
@@ -195,7 +193,8 @@ static void subject_measure(const struct setup *setup, struct subject *s, const 
     struct peer_task task = task_of(s, conv, setup->threads);
     int count = rivals_make(rivals, &setup->peers, &task, result);
     race(setup, s, rivals, count, result);
-    float *theirs = fill_memory(s->data.dst_count * sizeof *theirs);
+    struct kiln_error none;
+    float *theirs = fill_try(s->data.dst_count * sizeof *theirs, &none);
     for (int i = 0; i < count; i++) {
         if (!rivals[i].handle) continue;
         rival_compare(&rivals[i], &s->data, theirs);

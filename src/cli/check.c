@@ -55,6 +55,16 @@ static bool names_read(struct names *names, const char *list)
     }
 }
 
+/* A name that is in the list of --`flag` twice would be worked on twice. */
+static bool names_differ(const struct names *names, const char *flag)
+{
+    for (int i = 0; i < names->count; i++)
+        for (int j = 0; j < i; j++)
+            if (strcmp(names->at[i], names->at[j]) == 0)
+                return complain("--%s has '%s' twice", flag, names->at[i]), false;
+    return true;
+}
+
 static void sink_nothing(void *user, const char *bytes, size_t count)
 {
     (void)user, (void)bytes, (void)count;
@@ -88,11 +98,15 @@ static bool isas_filter(struct kiln *k, struct names *isas, bool all)
 
 static bool layouts_check(const struct names *layouts)
 {
-    for (int i = 0; i < layouts->count; i++)
+    for (int i = 0; i < layouts->count; i++) {
+        if (strcmp(layouts->at[i], "as-given") == 0)
+            return complain("--layout has 'as-given' among others; it stands alone, for no other layouts"),
+                   false;
         if (strcmp(layouts->at[i], "nhwc") != 0 && strcmp(layouts->at[i], "nchw") != 0)
             return complain("--layout has '%s'; it is as-given or a list of nhwc and nchw", layouts->at[i]),
                    false;
-    return true;
+    }
+    return names_differ(layouts, "layout");
 }
 
 static bool lists_read(struct check *check)
@@ -101,6 +115,7 @@ static bool lists_read(struct check *check)
     bool all = isas && strcmp(isas, "all") == 0;
     if (isas && !names_read(&check->isas, all ? all_isas : isas))
         return complain("--isa is '%s'; it is 'all' or a list such as sse2,avx2", isas), false;
+    if (!names_differ(&check->isas, "isa")) return false;
     if (isas && !isas_filter(check->k, &check->isas, all)) return false;
     if (!layouts || strcmp(layouts, "as-given") == 0) return true;
     if (!names_read(&check->layouts, layouts))
@@ -127,8 +142,10 @@ static void print_head(const char *verdict, const struct kiln_plan *plan, const 
     if (plan)
         printf("%-4s %-11s %-9s %-5s  ", verdict, plan_word(plan, 2, level), plan_word(plan, 1, algorithm),
                exact ? "exact" : "bound");
-    else
-        printf("%-4s %-11s ", verdict, isa ? isa : "-");
+    else {
+        printf("%-4s ", verdict);
+        plain_put(stdout, isa ? isa : "-", 12);
+    }
 }
 
 static void print_position(const struct kiln_conv *conv, const int64_t at[5])
@@ -169,14 +186,17 @@ static void report_error(struct check *check, const struct subject *s, const cha
     else
         check->failed++;
     print_head(skip ? "skip" : "FAIL", NULL, isa, false);
-    printf("%s: %s\n", s->text, error->text);
+    printf("%s: ", s->text);
+    plain_put(stdout, error->text, 0);
+    putchar('\n');
 }
 
 /* ---- one kernel ---- */
 
 static enum kiln_status kernel_run(const struct kiln_plan *plan, struct data *data, struct kiln_error *error)
 {
-    void *packed = fill_memory(kiln_plan_packed_size(plan));
+    void *packed = fill_try(kiln_plan_packed_size(plan), error);
+    if (!packed) return error->status;
     struct kiln_args args = data->args;
     args.weights = packed;
     enum kiln_status status = kiln_pack(plan, data->weights, packed, error);
@@ -185,13 +205,13 @@ static enum kiln_status kernel_run(const struct kiln_plan *plan, struct data *da
     return status;
 }
 
-/* The reference that suits a plan; NULL: said on standard error. */
+/* The reference that suits a plan; NULL: said in *error. */
 static struct reference *reference_for(const struct check *check, struct subject *s,
-                                       const struct kiln_plan *plan)
+                                       const struct kiln_plan *plan, struct kiln_error *error)
 {
     bool exact = kiln_plan_exact(plan) && fill_exact(&s->conv);
     struct reference *r = &s->references[exact];
-    if (!s->made[exact]) s->made[exact] = reference_make(r, &s->conv, exact, check->full);
+    if (!s->made[exact]) s->made[exact] = reference_make(r, &s->conv, exact, check->full, error);
     return s->made[exact] ? r : NULL;
 }
 
@@ -199,12 +219,12 @@ static void plan_check(struct check *check, struct subject *s, const struct kiln
 {
     struct kiln_error error;
     struct difference difference;
-    struct reference *r = reference_for(check, s, plan);
-    if (!r) exit(EXIT_USAGE);
-    reference_clear(r);
-    enum kiln_status status = kernel_run(plan, &r->data, &error);
+    char isa[NAME_ROOM];
+    struct reference *r = reference_for(check, s, plan, &error);
+    if (r) reference_clear(r);
+    enum kiln_status status = r ? kernel_run(plan, &r->data, &error) : error.status;
     if (status != KILN_STATUS_OK)
-        report_error(check, s, NULL, status, &error);
+        report_error(check, s, plan_word(plan, 2, isa), status, &error);
     else if (reference_differs(r, &s->conv, &difference))
         report_difference(check, s, plan, r, &difference);
     else
@@ -265,8 +285,8 @@ static int check_all(struct check *check)
 static const struct flag flags[] = {
     FLAG_FILE,
     {"isa", "LIST",
-     "'all' (sse2, avx2 and avx512, as far as this machine has them) or a list\nsuch as sse2,avx2; default: "
-     "the best there is",
+     "'all' (sse2, avx2, avx512 and neon, as far as this machine has them) or a list\nof these: " ISA_LEVELS
+     ";\ndefault: the best there is",
      flag_text, offsetof(struct common, isa)},
     {"layout", "LIST", "nhwc, nchw, or both as a list, instead of the layouts given; or as-given", flag_text,
      offsetof(struct check, layout)},
@@ -284,8 +304,11 @@ static const char about[] =
     "  bound  on N(0,1) data; errors stay within 2e-5 of the output's RMS, 1e-4 for 'fast'\n"
     "\n"
     "Every output is compared up to 2 GFLOP, beyond that 20000 at random and 10000 near borders\n"
-    "(--full: all). A convolution that Kiln does not do is skipped, with the reason. A plan line\n"
-    "is checked with its own schedule and ISA. The last line is \"N passed, N failed, N skipped\".\n"
+    "(--full: all). A convolution that Kiln does not do is skipped, with the reason; one that the\n"
+    "memory has no room for has failed. The last line is \"N passed, N failed, N skipped\".\n"
+    "\n"
+    "A plan line is checked with its own ISA whatever --isa says, and with its own schedule unless\n"
+    "--schedule is given.\n"
     "\n"
     "A FILE has one convolution, benchdnn word or plan line per line; '#' begins a comment.\n"
     "\n"

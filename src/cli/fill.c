@@ -114,12 +114,22 @@ static int integer_limit(const struct kiln_conv *c)
 
 /* ---- tensors ---- */
 
-void *fill_memory(size_t bytes)
+void *fill_try(size_t bytes, struct kiln_error *error)
 {
     size_t whole = (bytes + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
     void *memory = aligned_alloc(DATA_ALIGN, whole ? whole : DATA_ALIGN);
     if (memory) return memory;
-    exit(complain("no memory for %zu bytes of data", bytes));
+    error->status = KILN_STATUS_MEMORY;
+    snprintf(error->text, sizeof error->text, "no memory for %zu bytes of data", bytes);
+    return NULL;
+}
+
+void *fill_memory(size_t bytes)
+{
+    struct kiln_error error;
+    void *memory = fill_try(bytes, &error);
+    if (!memory) exit(complain("%s", error.text));
+    return memory;
 }
 
 static bool has(const struct kiln_conv *c, enum kiln_post_kind kind)
@@ -129,38 +139,67 @@ static bool has(const struct kiln_conv *c, enum kiln_post_kind kind)
     return false;
 }
 
-static float *owned(struct data *data, size_t count)
+/* A tensor that a conv may have: `count` numbers, where integers within `limit`; none if count is 0. */
+struct wanted {
+    const void **at; /* where its address goes, or NULL */
+    size_t count;
+    int limit;
+};
+
+/* Has the memory of all before any is filled: where there is too little, that is known at once. */
+static bool tensors_have(struct data *data, const struct wanted *wanted, size_t count,
+                         struct kiln_error *error)
 {
-    return data->owned[data->tensors++] = fill_memory(count * sizeof(float));
+    for (const struct wanted *w = wanted; w < wanted + count; w++) {
+        if (!w->count) continue;
+        float *x = fill_try(w->count * sizeof *x, error);
+        if (!x) return data_free(data), false;
+        data->owned[data->tensors++] = x;
+        if (w->at) *w->at = x;
+    }
+    return true;
 }
 
-static float *tensor(struct data *data, enum fill fill, size_t count, int limit)
+static void tensors_fill(struct data *data, const struct wanted *wanted, size_t count, enum fill fill)
 {
-    float *x = owned(data, count);
-    uint64_t seed = (uint64_t)data->tensors << 32; /* another sequence for every tensor */
-    if (fill == FILL_INTEGERS)
-        fill_integers(x, count, limit, seed);
-    else
-        fill_normal(x, count, seed);
-    return x;
+    int index = 0;
+    for (const struct wanted *w = wanted; w < wanted + count; w++) {
+        if (!w->count) continue;
+        float *x = data->owned[index++];
+        uint64_t seed = (uint64_t)index << 32; /* another sequence for every tensor */
+        if (fill == FILL_INTEGERS)
+            fill_integers(x, w->count, w->limit, seed);
+        else
+            fill_normal(x, w->count, seed);
+    }
 }
 
-bool data_make(struct data *data, const struct kiln_conv *c, enum fill fill)
+bool data_make(struct data *data, const struct kiln_conv *c, enum fill fill, struct kiln_error *error)
 {
-    if (c->src != KILN_TYPE_F32 || c->weights != KILN_TYPE_F32 || c->dst != KILN_TYPE_F32)
-        return complain("only f32 data can be made so far"), false;
-    size_t oc = (size_t)c->oc, taps = (size_t)conv_products(c);
-    int limit = integer_limit(c);
     *data = (struct data){.src_count = (size_t)(c->n * c->ic * c->id * c->ih * c->iw),
-                          .weights_count = oc * taps,
+                          .weights_count = (size_t)c->oc * (size_t)conv_products(c),
                           .dst_count = conv_outputs(c)};
-    data->args.src = tensor(data, fill, data->src_count, limit);
-    data->weights = tensor(data, fill, data->weights_count, limit);
-    if (has(c, KILN_POST_BIAS)) data->args.bias = tensor(data, fill, oc, 2);
-    if (has(c, KILN_POST_SCALE)) data->args.scale = tensor(data, fill, oc, 2);
-    if (has(c, KILN_POST_PRELU)) data->args.prelu = tensor(data, fill, oc, 2);
-    if (has(c, KILN_POST_ADD)) data->args.add = tensor(data, fill, data->dst_count, 2);
-    data->args.dst = data->dst = owned(data, data->dst_count);
+    if (c->src != KILN_TYPE_F32 || c->weights != KILN_TYPE_F32 || c->dst != KILN_TYPE_F32) {
+        error->status = KILN_STATUS_UNSUPPORTED;
+        snprintf(error->text, sizeof error->text, "only f32 data can be made so far");
+        return false;
+    }
+    size_t oc = (size_t)c->oc;
+    int limit = integer_limit(c);
+    const struct wanted wanted[] = {
+        {&data->args.src, data->src_count, limit},
+        {NULL, data->weights_count, limit},
+        {&data->args.bias, has(c, KILN_POST_BIAS) ? oc : 0, 2},
+        {&data->args.scale, has(c, KILN_POST_SCALE) ? oc : 0, 2},
+        {&data->args.prelu, has(c, KILN_POST_PRELU) ? oc : 0, 2},
+        {&data->args.add, has(c, KILN_POST_ADD) ? data->dst_count : 0, 2},
+        {NULL, data->dst_count},
+    };
+    enum { WANTED = sizeof wanted / sizeof *wanted };
+    if (!tensors_have(data, wanted, WANTED, error)) return false;
+    tensors_fill(data, wanted, WANTED - 1, fill);
+    data->weights = data->owned[1];
+    data->args.dst = data->dst = data->owned[data->tensors - 1];
     for (size_t i = 0; i < data->dst_count; i++) data->dst[i] = NAN;
     return true;
 }

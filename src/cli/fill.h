@@ -19,15 +19,17 @@ struct data {
     int tensors;
 };
 
-/* Allocates and fills. False: no memory, or types other than f32, said on standard error. */
-bool data_make(struct data *data, const struct kiln_conv *conv, enum fill fill);
+/* Allocates and fills. False: no memory, or types other than f32, said in *error; data is empty. */
+bool data_make(struct data *data, const struct kiln_conv *conv, enum fill fill, struct kiln_error *error);
 void data_free(struct data *data);
 
 /* Whether the conv's sums and post-ops can be exact on FILL_INTEGERS data: short enough a reduction,
  * and no post-op that leaves the integers before the last. */
 bool fill_exact(const struct kiln_conv *conv);
 
-/* 64-byte aligned memory, to be freed with free; exits with 2 and a sentence if there is none. */
+/* 64-byte aligned memory, to be freed with free. NULL: there is none, said in *error. */
+void *fill_try(size_t bytes, struct kiln_error *error);
+/* The same for what must be had; exits with 2 and a sentence if there is none. */
 void *fill_memory(size_t bytes);
 
 void fill_normal(float *x, size_t count, uint64_t seed);

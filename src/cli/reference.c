@@ -1,8 +1,6 @@
 /* Owns the choice of outputs that are compared and the bounds of the comparison. */
 #include "reference.h"
 
-#include "ask.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +78,7 @@ static int by_size(const void *a, const void *b)
 }
 
 /* Sorted so that outputs of one place follow each other, whatever the layout: they read the same inputs. */
-static void sample_choose(struct reference *r, const struct kiln_conv *c)
+static bool sample_choose(struct reference *r, const struct kiln_conv *c, struct kiln_error *error)
 {
     uint64_t state = 1;
     int64_t extent[5], at[5];
@@ -88,7 +86,8 @@ static void sample_choose(struct reference *r, const struct kiln_conv *c)
     places.layout = KILN_LAYOUT_NHWC;
     extents_of(c, extent);
     r->count = SAMPLE_RANDOM + SAMPLE_BORDER;
-    r->where = fill_memory(r->count * sizeof *r->where);
+    r->where = fill_try(r->count * sizeof *r->where, error);
+    if (!r->where) return false;
     for (size_t i = 0; i < r->count; i++) {
         for (int j = 0; j < 5; j++) at[j] = (int64_t)(random_next(&state) % (uint64_t)extent[j]);
         if (i >= SAMPLE_RANDOM) to_border(c, extent, at, &state);
@@ -99,6 +98,7 @@ static void sample_choose(struct reference *r, const struct kiln_conv *c)
         position_of(&places, r->where[i], at);
         r->where[i] = offset_of(c, at);
     }
+    return true;
 }
 
 /* ---- asking the oracle ---- */
@@ -112,20 +112,19 @@ static float want_at(const struct reference *r, const struct kiln_conv *c, size_
     return value;
 }
 
-static bool want_all(struct reference *r, const struct kiln_conv *c)
+static bool want_all(struct reference *r, const struct kiln_conv *c, struct kiln_error *error)
 {
-    struct kiln_error error;
     struct kiln_args args = r->data.args;
     r->count = r->data.dst_count;
-    args.dst = r->want = fill_memory(r->count * sizeof *r->want);
-    if (kiln_interpret(c, r->data.weights, &args, &error) == KILN_STATUS_OK) return true;
-    return complain("%s", error.text), false;
+    args.dst = r->want = fill_try(r->count * sizeof *r->want, error);
+    return r->want && kiln_interpret(c, r->data.weights, &args, error) == KILN_STATUS_OK;
 }
 
-static bool want_sample(struct reference *r, const struct kiln_conv *c)
+static bool want_sample(struct reference *r, const struct kiln_conv *c, struct kiln_error *error)
 {
-    sample_choose(r, c);
-    r->want = fill_memory(r->count * sizeof *r->want);
+    if (!sample_choose(r, c, error)) return false;
+    r->want = fill_try(r->count * sizeof *r->want, error);
+    if (!r->want) return false;
     for (size_t i = 0; i < r->count; i++) r->want[i] = want_at(r, c, r->where[i]);
     return true;
 }
@@ -154,13 +153,14 @@ static double scale_of(const struct reference *r, const struct kiln_conv *c)
 static const double bounds[] = {
     [KILN_ACCURACY_DEFAULT] = 2e-5, [KILN_ACCURACY_STRICT] = 2e-5, [KILN_ACCURACY_FAST] = 1e-4};
 
-bool reference_make(struct reference *r, const struct kiln_conv *c, bool exact, bool full)
+bool reference_make(struct reference *r, const struct kiln_conv *c, bool exact, bool full,
+                    struct kiln_error *error)
 {
     *r = (struct reference){.exact = exact};
-    if (!data_make(&r->data, c, exact ? FILL_INTEGERS : FILL_NORMAL)) return false;
+    if (!data_make(&r->data, c, exact ? FILL_INTEGERS : FILL_NORMAL, error)) return false;
     bool all = full || conv_work(c) <= FULL_FLOPS ||
                r->data.dst_count <= SAMPLE_SHARE * (SAMPLE_RANDOM + SAMPLE_BORDER);
-    bool made = (all ? want_all : want_sample)(r, c);
+    bool made = (all ? want_all : want_sample)(r, c, error);
     if (!made) return reference_free(r), false;
     r->tolerance = exact ? 0 : bounds[c->accuracy] * scale_of(r, c);
     return true;

@@ -15,8 +15,9 @@ struct reference {
 };
 
 /* Makes data and asks the oracle: about every output of convs up to 2 GFLOP, or if `full`, else about
- * borders and a random sample. The same on every call. False: said on standard error. */
-bool reference_make(struct reference *reference, const struct kiln_conv *conv, bool exact, bool full);
+ * borders and a random sample. The same on every call. False: said in *error, and the reference is empty. */
+bool reference_make(struct reference *reference, const struct kiln_conv *conv, bool exact, bool full,
+                    struct kiln_error *error);
 void reference_free(struct reference *reference);
 
 struct difference {
