@@ -19,6 +19,16 @@ struct offering {
     int64_t panel; /* the most channels of one */
 };
 
+/* Whether registers remain for the broadcasts of pixels whose address is chosen: LLVM loads those early.
+ * One at each end of a row is nothing to it. */
+static bool choices_fit(const struct plan *p, const struct span *a)
+{
+    int64_t behind = (a->out - 1) * a->stride - a->pad + (a->kernel - 1) * a->dilation - (a->in - 1);
+    int64_t choices = ceil_div(a->pad, a->stride) + (behind > 0 ? ceil_div(behind, a->stride) : 0);
+    if (choices > p->ow) choices = p->ow;
+    return p->ow * p->oh * p->oc + p->oc + 1 + (choices > 2 ? choices - 2 : 0) <= p->cpu.registers;
+}
+
 /* The ways to treat edges and unroll, for one tile. */
 static void offer_nests(struct plan p, const struct offering *o)
 {
@@ -33,7 +43,7 @@ static void offer_nests(struct plan p, const struct offering *o)
     bool padded = !axis_inside(&o->g->w), one_tap = o->g->w.kernel == 1 && o->g->h.kernel == 1;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         if (!padded && ways[i].edge != EDGE_STATIC) continue;
-        if (ways[i].edge == EDGE_ZERO && many_choices) continue;
+        if (ways[i].edge == EDGE_ZERO && (many_choices || !choices_fit(&p, &o->g->w))) continue;
         if (p.oh > 1 && ways[i].unroll < UNROLL_KH) continue;
         if (one_tap && (ways[i].unroll == UNROLL_KW || (ways[i].unroll == UNROLL_KH && p.oh == 1))) continue;
         p.unroll = ways[i].unroll, p.edge = ways[i].edge;
