@@ -294,7 +294,8 @@ void depthwise_run(struct emit *e, const struct plan *p)
         .post = post_operands(e, &p->conv),
     };
     int64_t whole = depthwise_tasks(&d, false), tail = depthwise_tasks(&d, true);
-    FROM (whole_task, param(e, 1), least(e, param(e, 2), k(e, whole))) task(e, all, whole_task.i, false);
+    if (whole)
+        FROM (whole_task, param(e, 1), least(e, param(e, 2), k(e, whole))) task(e, all, whole_task.i, false);
     if (tail)
         FROM (tail_task, most(e, param(e, 1), k(e, whole)), param(e, 2))
             task(e, all, sub(e, tail_task.i, k(e, whole)), true);
