@@ -113,7 +113,8 @@ void panel_propose(const struct plan *asked, algo_offer *offer, void *user)
                 int64_t most = panel_columns(&p, p.oc);
                 if (most > 0) offer_widths(p, &o, most);
             }
-        if (g->oc > p.vec / 2) break; /* narrower vectors would only be more of them */
+        int64_t last = g->oc % p.vec; /* lanes; narrower vectors are only more of them if most are used */
+        if (g->oc > p.vec / 2 && (!last || last > p.vec / 2)) break;
     }
 }
 
