@@ -303,7 +303,7 @@ static const char about[] =
     "  exact  on small integers, whose sums f32 holds exactly; outputs must be equal\n"
     "  bound  on N(0,1) data; errors stay within 2e-5 of the output's RMS, 1e-4 for 'fast'\n"
     "\n"
-    "Every output is compared up to 2 GFLOP, beyond that 20000 at random and 10000 near borders\n"
+    "Every output is compared up to 2 GFLOP, beyond that all on borders and 20000 at random\n"
     "(--full: all). A convolution that Kiln does not do is skipped, with the reason; one that the\n"
     "memory has no room for has failed. The last line is \"N passed, N failed, N skipped\".\n"
     "\n"

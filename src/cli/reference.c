@@ -13,8 +13,8 @@ static const double FULL_FLOPS = 2e9;
 enum { SAMPLE_SHARE = 5 };
 
 enum {
-    SAMPLE_RANDOM = 20000,
-    SAMPLE_BORDER = 10000, /* besides, where padding is read */
+    SAMPLE_RANDOM = 20000, /* outputs anywhere, besides all on borders */
+    BORDER_MOST = 1 << 19, /* border outputs beyond which these too are a sample: some seconds' work */
     FEW = 64               /* outputs whose RMS is not telling */
 };
 
@@ -52,23 +52,40 @@ static void position_of(const struct kiln_conv *c, size_t offset, int64_t at[5])
 
 /* ---- the sample ---- */
 
-/* Outputs at one end of a spatial dimension (0: d, 1: h, 2: w) that can read padding, and one more. */
+/* Outputs at one end of a spatial dimension (0: d, 1: h, 2: w) that can read padding, at least one. */
 static int64_t border_width(const struct kiln_conv *c, int dimension, bool low)
 {
-    const int64_t lows[] = {c->pf, c->pt, c->pl}, highs[] = {c->pk, c->pb, c->pr},
-                  strides[] = {c->sd, c->sh, c->sw};
-    return (low ? lows[dimension] : highs[dimension]) / strides[dimension] + 1;
+    const int64_t lows[] = {c->pf, c->pt, c->pl}, highs[] = {c->pk, c->pb, c->pr};
+    const int64_t strides[] = {c->sd, c->sh, c->sw};
+    int64_t pad = low ? lows[dimension] : highs[dimension];
+    int64_t width = pad / strides[dimension] + (pad % strides[dimension] != 0);
+    return width < 1 ? 1 : width;
 }
 
-/* Moves a position to one end of one of the spatial dimensions. */
-static void to_border(const struct kiln_conv *c, const int64_t extent[5], int64_t at[5], uint64_t *state)
+static bool on_border(const struct kiln_conv *c, const int64_t extent[5], const int64_t at[5])
 {
-    int dimension = (int)(random_next(state) % 3);
-    if (extent[2 + dimension] == 1) dimension = 2;
-    bool low = random_next(state) % 2;
-    int64_t width = border_width(c, dimension, low), all = extent[2 + dimension];
-    int64_t depth = (int64_t)(random_next(state) % (uint64_t)(width < all ? width : all));
-    at[2 + dimension] = low ? depth : all - 1 - depth;
+    for (int i = 0; i < 3; i++) {
+        if (extent[2 + i] == 1) continue;
+        if (at[2 + i] < border_width(c, i, true)) return true;
+        if (at[2 + i] >= extent[2 + i] - border_width(c, i, false)) return true;
+    }
+    return false;
+}
+
+/* The pixels {n, oc = 0, d, h, w} on borders, as offsets among pixels; all of them count all channels. */
+static size_t border_pixels(const struct kiln_conv *c, const int64_t extent[5], size_t *where)
+{
+    size_t n = 0, pixel = 0;
+    int64_t at[5] = {0};
+    for (at[0] = 0; at[0] < extent[0]; at[0]++)
+        for (at[2] = 0; at[2] < extent[2]; at[2]++)
+            for (at[3] = 0; at[3] < extent[3]; at[3]++)
+                for (at[4] = 0; at[4] < extent[4]; at[4]++, pixel++)
+                    if (on_border(c, extent, at)) {
+                        if (where) where[n] = pixel;
+                        n++;
+                    }
+    return n;
 }
 
 static int by_size(const void *a, const void *b)
@@ -77,28 +94,48 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sorted so that outputs of one place follow each other, whatever the layout: they read the same inputs. */
-static bool sample_choose(struct reference *r, const struct kiln_conv *c, struct kiln_error *error)
+/* Appends the outputs of the border's pixels, in nhwc: every one, or every so many of too many. */
+static void add_borders(struct reference *r, const int64_t extent[5], const size_t *pixels, size_t count)
+{
+    size_t channels = (size_t)extent[1], step = count * channels / BORDER_MOST + 1;
+    for (size_t i = 0; i < count * channels; i += step)
+        r->where[r->count++] = pixels[i / channels] * channels + i % channels;
+}
+
+static void add_random(struct reference *r, const struct kiln_conv *places, const int64_t extent[5])
 {
     uint64_t state = 1;
+    int64_t at[5];
+    for (int i = 0; i < SAMPLE_RANDOM; i++) {
+        for (int j = 0; j < 5; j++) at[j] = (int64_t)(random_next(&state) % (uint64_t)extent[j]);
+        r->where[r->count++] = offset_of(places, at);
+    }
+}
+
+/* All outputs on borders and some anywhere; sorted so that outputs of one place follow each other, whatever
+ * the layout: they read the same inputs. */
+static bool sample_choose(struct reference *r, const struct kiln_conv *c, struct kiln_error *error)
+{
     int64_t extent[5], at[5];
     struct kiln_conv places = *c;
     places.layout = KILN_LAYOUT_NHWC;
     extents_of(c, extent);
-    r->count = SAMPLE_RANDOM + SAMPLE_BORDER;
-    r->where = fill_try(r->count * sizeof *r->where, error);
-    if (!r->where) return false;
-    for (size_t i = 0; i < r->count; i++) {
-        for (int j = 0; j < 5; j++) at[j] = (int64_t)(random_next(&state) % (uint64_t)extent[j]);
-        if (i >= SAMPLE_RANDOM) to_border(c, extent, at, &state);
-        r->where[i] = offset_of(&places, at);
+    size_t count = border_pixels(c, extent, NULL);
+    size_t *pixels = fill_try((count + 1) * sizeof *pixels, error);
+    size_t most = count * (size_t)extent[1] < BORDER_MOST ? count * (size_t)extent[1] : BORDER_MOST;
+    r->where = pixels ? fill_try((most + SAMPLE_RANDOM) * sizeof *r->where, error) : NULL;
+    if (r->where) {
+        border_pixels(c, extent, pixels);
+        add_borders(r, extent, pixels, count);
+        add_random(r, &places, extent);
+        qsort(r->where, r->count, sizeof *r->where, by_size);
     }
-    qsort(r->where, r->count, sizeof *r->where, by_size);
+    free(pixels);
     for (size_t i = 0; i < r->count; i++) {
         position_of(&places, r->where[i], at);
         r->where[i] = offset_of(c, at);
     }
-    return true;
+    return r->where != NULL;
 }
 
 /* ---- asking the oracle ---- */
@@ -158,8 +195,7 @@ bool reference_make(struct reference *r, const struct kiln_conv *c, bool exact, 
 {
     *r = (struct reference){.exact = exact};
     if (!data_make(&r->data, c, exact ? FILL_INTEGERS : FILL_NORMAL, error)) return false;
-    bool all = full || conv_work(c) <= FULL_FLOPS ||
-               r->data.dst_count <= SAMPLE_SHARE * (SAMPLE_RANDOM + SAMPLE_BORDER);
+    bool all = full || conv_work(c) <= FULL_FLOPS || r->data.dst_count <= SAMPLE_SHARE * SAMPLE_RANDOM;
     bool made = (all ? want_all : want_sample)(r, c, error);
     if (!made) return reference_free(r), false;
     r->tolerance = exact ? 0 : bounds[c->accuracy] * scale_of(r, c);
