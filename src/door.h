@@ -22,7 +22,7 @@ struct generator {
     const char *llvm; /* "19.1.7", for keys and reports */
     /* The plan line that would be compiled. */
     enum kiln_status (*plan)(const struct request *, kiln_sink *, void *, struct kiln_error *);
-    /* A line for each candidate, the chosen one first: its schedule and estimate, or why not. */
+    /* The best of each algorithm with its estimate, or why it is not applicable; the chosen one says so. */
     enum kiln_status (*candidates)(const struct request *, kiln_sink *, void *, struct kiln_error *);
     enum kiln_status (*explain)(const struct request *, kiln_sink *, void *, struct kiln_error *);
     /* The whole image, in one call of the sink. */

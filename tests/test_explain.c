@@ -97,3 +97,22 @@ Test(explain, holds_what_it_promises)
         cr_expect(strstr(b.at, parts[i]), "no '%s' in\n%s", parts[i], b.at);
     bytes_free(&b);
 }
+
+/* The plan line and the candidates alone are what explain shows of them. */
+Test(explain, parts_alone_are_the_same)
+{
+    struct bytes whole = explained(&goldens[0]), line = {0}, candidates = {0};
+    struct cpu cpu;
+    char machine[KILN_TEXT_MAX], conv[KILN_TEXT_MAX];
+    struct kiln_conv c;
+    struct request r = {.conv = conv, .machine = machine};
+    cr_assert_eq(conv_parse(&c, goldens[0].conv, NULL), KILN_STATUS_OK);
+    cr_assert_eq(cpu_target(&cpu, goldens[0].arch, goldens[0].isa, NULL), KILN_STATUS_OK);
+    conv_print(&c, conv, sizeof conv);
+    cpu_print(&cpu, machine, sizeof machine);
+    cr_assert_eq(kiln_generator()->plan(&r, bytes_sink, &line, NULL), KILN_STATUS_OK);
+    cr_assert_eq(kiln_generator()->candidates(&r, bytes_sink, &candidates, NULL), KILN_STATUS_OK);
+    cr_expect(!strncmp(whole.at, line.at, line.count) && whole.at[line.count] == '\n', "%s", line.at);
+    cr_expect(candidates.count > 0 && strstr(whole.at, candidates.at), "%s", candidates.at);
+    bytes_free(&whole), bytes_free(&line), bytes_free(&candidates);
+}
