@@ -1,5 +1,5 @@
-/* bench_peer: opens the peers, modules beside this program. They are never closed: a library such as
- * OpenMP's cannot be unloaded while its threads live. */
+/* bench_peer: opens the peers, modules beside this program or where they are installed. They are never
+ * closed: a library such as OpenMP's cannot be unloaded while its threads live. */
 #include "ask.h"
 #include "bench.h"
 #include <dlfcn.h>
@@ -21,14 +21,22 @@ static bool program_folder(char *path, size_t room)
     return true;
 }
 
+/* The module's file: in a build folder beside this program, or in the installed KILN_PEERS. */
+static bool peer_path(char path[PATH_MAX], const char *folder, const char *name)
+{
+    if (strchr(name, '/')) return false;
+    int length = snprintf(path, PATH_MAX, "%skiln-peer-%s.so", folder, name);
+    if (length < PATH_MAX && access(path, R_OK)) /* installed, then */
+        length = snprintf(path, PATH_MAX, "%s" KILN_PEERS "/kiln-peer-%s.so", folder, name);
+    return length < PATH_MAX;
+}
+
 static bool peer_open(struct peers *peers, const char *folder, const char *name)
 {
+    char path[PATH_MAX];
     if (!*name) return complain("--peers: a name is empty; it is a list such as onednn,other"), false;
     if (peers->count == PEERS_MAX) return complain("--peers: more than %d", PEERS_MAX), false;
-    char path[PATH_MAX];
-    if (strchr(name, '/') ||
-        snprintf(path, sizeof path, "%skiln-peer-%s.so", folder, name) >= (int)sizeof path)
-        return complain("--peers: '%s' is no peer's name", name), false;
+    if (!peer_path(path, folder, name)) return complain("--peers: '%s' is no peer's name", name), false;
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!module)
         return complain("--peers: %s (was its library found when Kiln was built?)", dlerror()), false;
