@@ -6,7 +6,11 @@
 
 #include "kiln.h"
 
-enum { GENERATOR_VERSION = 1 };
+enum {
+    GENERATOR_VERSION = 1,
+    CODE_BUDGET = 800, /* FMAs; about 20 kB of code: what the instruction cache holds with room to spare */
+    CODE_BUDGET_MOST = 4096, /* some 90 kB; compiling more takes LLVM seconds */
+};
 
 /* What is to be generated, all as text. */
 struct request {
@@ -14,7 +18,7 @@ struct request {
     const char *machine;  /* cpu_print */
     const char *schedule; /* explicit, or NULL: the planner chooses */
     size_t scratch_limit; /* bytes; 0: none */
-    int code_budget;      /* FMAs */
+    int code_budget;      /* FMAs; 0: CODE_BUDGET */
 };
 
 struct generator {

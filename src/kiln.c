@@ -16,8 +16,6 @@
 #include "text.h"
 
 enum {
-    CODE_BUDGET = 800, /* FMAs; about 20 kB of code: what the instruction cache holds with room to spare */
-    CODE_BUDGET_MOST = 4096, /* compiling more takes LLVM seconds */
     MACHINE_TEXT_MAX = 1024, /* struct cpu bounds its parts to less */
     KEY_MAX = 2 * KILN_TEXT_MAX + MACHINE_TEXT_MAX + 256,
 };

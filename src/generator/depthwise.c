@@ -167,7 +167,7 @@ static struct cost cost(const struct plan *p)
     double bytes = 4.0 * (double)(d.g.n) *
                    (double)(p->conv.ic * d.g.h.in * d.g.w.in + p->conv.oc * d.g.h.out * d.g.w.out);
     /* Beyond L2 a pass over some of the channels streams worse than one over whole pixels. */
-    bool scattered = p->by == BY_OC && d.vecs > p->oc && bytes > 0.7 * (double)p->cpu.l2;
+    bool scattered = p->by == BY_OC && d.vecs > p->oc && beyond_l2(&p->cpu, bytes);
     c.memory = (scattered ? 1.3 : 1) * bytes / stream_rate(&p->cpu, bytes);
     c.cycles = overlapped(c.cycles + c.overhead, c.memory);
     return c;

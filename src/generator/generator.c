@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXPLAIN_ROOM = 16384, DEFAULT_BUDGET = 800 };
+enum { EXPLAIN_ROOM = 16384 };
 
 /* ---- request -> plan ---- */
 
@@ -26,7 +26,7 @@ static enum kiln_status read_request(const struct request *r, struct plan *p, st
 static enum kiln_status choose_plan(const struct request *r, struct plan *p, struct choice *choice,
                                     struct kiln_error *error)
 {
-    int budget = r->code_budget ? r->code_budget : DEFAULT_BUDGET;
+    int budget = r->code_budget ? r->code_budget : CODE_BUDGET;
     enum kiln_status status = planner_choose(p, budget, choice, error);
     if (!status) *p = choice->contenders[choice->winner].best;
     return status;

@@ -25,11 +25,14 @@ static inline double rate(const struct cpu *cpu, int per_cycle, int64_t lanes)
     return per_cycle == 1 && cpu->lanes == 16 && lanes < 16 ? 2 : per_cycle;
 }
 
+/* Whether so much does not stay in L2, which other things share. */
+static inline bool beyond_l2(const struct cpu *cpu, double bytes) { return bytes > 0.7 * (double)cpu->l2; }
+
 /* Bytes a cycle that stream from the innermost cache able to hold `bytes`; L1 is counted as loads. */
 static inline double stream_rate(const struct cpu *cpu, double bytes)
 {
     if (bytes <= 0.6 * (double)cpu->l1d) return 1e9;
-    if (bytes <= 0.7 * (double)cpu->l2) return 24;
+    if (!beyond_l2(cpu, bytes)) return 24;
     return bytes <= 0.7 * (double)cpu->l3 ? 10 : 5;
 }
 

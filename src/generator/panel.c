@@ -7,9 +7,7 @@
 /* Taps of a row, or of a column, that may be unrolled: beyond it code outgrows what unrolling gains. */
 enum { MAX_UNROLLED_TAPS = 64 };
 
-/* Registers of a tile: accumulators, the vectors of weights, the broadcast; without fused
- * multiply-add hardware also the product. */
-static int registers(const struct plan *p, int64_t pixels, int64_t vecs)
+int panel_registers(const struct plan *p, int64_t pixels, int64_t vecs)
 {
     return (int)(pixels * vecs + vecs + 1 + !p->cpu.fma);
 }
@@ -41,7 +39,7 @@ static bool blocks_of(struct panel *l, struct blocks *b)
     b->n_cols = axis_split(&g->w, b->ow, 1, (enum edge)p->edge, b->cols);
     int64_t tiles = segs_tiles(b->cols, b->n_cols);
     b->chunks = p->chunk ? ceil_div(tiles, p->chunk) : 1;
-    b->tasks = g->g * b->count * g->n * (l->n_rows ? 1 : g->h.out) * b->chunks;
+    b->tasks = g->g * b->count * g->n * panel_row_tasks(l) * b->chunks;
     b->floats = g->ic * g->h.kernel * g->w.kernel * b->vecs * p->vec;
     return b->n_cols > 0;
 }
@@ -88,7 +86,7 @@ const char *panel_check(const struct plan *p)
 {
     struct geometry seen = p->algo->geometry(&p->conv), *g = &seen;
     struct panel l;
-    if (registers(p, p->ow * p->oh, p->oc) > p->cpu.registers)
+    if (panel_registers(p, p->ow * p->oh, p->oc) > p->cpu.registers)
         return "ow * oh * oc accumulators, oc vectors of weights and a broadcast exceed the vector registers";
     if (p->oh > 1 && p->unroll < UNROLL_KH) return "oh > 1 needs unroll=kh or more";
     if (g->ic % p->ic) return "ic must divide the input channels of a group";

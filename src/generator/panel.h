@@ -48,6 +48,10 @@ bool panel_splits_sums(const struct plan *p, const struct geometry *g);
  * wants one to spare. 0: none. */
 int64_t panel_columns(const struct plan *p, int64_t vecs);
 
+/* Registers of a tile: accumulators, the vectors of weights, the broadcast; without fused multiply-add
+ * hardware also the product. */
+int panel_registers(const struct plan *p, int64_t pixels, int64_t vecs);
+
 /* The tasks of one block's image, chunks aside: its rows, or 1 where rows are static. */
 int64_t panel_row_tasks(const struct panel *l);
 

@@ -145,7 +145,7 @@ static void tile_cost(const struct panel *l, const struct blocks *b, const struc
 static double scatter_cost(const struct cpu *cpu, double bytes, double piece)
 {
     enum { WHOLE_PIECE = 256, LINE = 64 };
-    if (bytes < 0.7 * (double)cpu->l2 || piece >= WHOLE_PIECE) return 0;
+    if (!beyond_l2(cpu, bytes) || piece >= WHOLE_PIECE) return 0;
     return 0.6 * bytes * (WHOLE_PIECE / larger(piece, LINE) - 1);
 }
 
@@ -161,7 +161,7 @@ static void stream_cost(const struct panel *l, struct cost *cost)
         weights += 4.0 * (double)(l->g.g * b->count * b->floats);
         passes += (double)b->count;
     }
-    double writes = dst > 0.7 * (double)cpu->l2 ? 2 * dst : dst;
+    double writes = beyond_l2(cpu, dst) ? 2 * dst : dst;
     cost->memory = weights / stream_rate(cpu, weights) + passes * src / stream_rate(cpu, src) +
                    writes / stream_rate(cpu, dst);
     int64_t block = l->p->oc * l->p->vec, piece = block < l->g.oc ? block : l->g.oc;
@@ -176,7 +176,7 @@ struct cost panel_cost(const struct plan *p)
     const struct geometry *g = &l.g;
     assert(fits);
     (void)fits;
-    struct cost c = {.registers = (int)(p->ow * p->oh * p->oc + p->oc + 1 + !p->cpu.fma)};
+    struct cost c = {.registers = panel_registers(p, p->ow * p->oh, p->oc)};
     for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; b++) {
         double tiles = (double)(g->g * b->count * g->n);
         for (const struct seg *s = b->cols; s < b->cols + b->n_cols; s++) {

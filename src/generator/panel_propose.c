@@ -26,7 +26,7 @@ static bool choices_fit(const struct plan *p, const struct span *a)
     int64_t behind = (a->out - 1) * a->stride - a->pad + (a->kernel - 1) * a->dilation - (a->in - 1);
     int64_t choices = ceil_div(a->pad, a->stride) + (behind > 0 ? ceil_div(behind, a->stride) : 0);
     if (choices > p->ow) choices = p->ow;
-    return p->ow * p->oh * p->oc + p->oc + 1 + (choices > 2 ? choices - 2 : 0) <= p->cpu.registers;
+    return panel_registers(p, p->ow * p->oh, p->oc) + (choices > 2 ? choices - 2 : 0) <= p->cpu.registers;
 }
 
 /* The ways to treat edges and unroll, for one tile. */

@@ -3,14 +3,12 @@
 
 #include "algo.h"
 #include "conv.h"
+#include "door.h"
 #include "post.h"
 #include "status.h"
 #include "text.h"
 
 #include <string.h>
-
-/* FMAs unrolled into one object at most: some 90 kB of text, 0.2 s to compile. */
-enum { MAX_FMAS = 4096 };
 
 static const char *const by_words[] = {"oc", "px", NULL};
 static const char *const unroll_words[] = {"ic", "kw", "kh", "all", NULL};
@@ -193,8 +191,8 @@ enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln
     why = p->algo->check(p);
     if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s: %s", p->algo->name, why);
     *cost = p->algo->cost(p);
-    if (cost->fmas > MAX_FMAS)
+    if (cost->fmas > CODE_BUDGET_MOST)
         return fail(error, KILN_STATUS_INVALID, "schedule: it unrolls %lld FMAs, at most %d are allowed",
-                    (long long)cost->fmas, MAX_FMAS);
+                    (long long)cost->fmas, CODE_BUDGET_MOST);
     return KILN_STATUS_OK;
 }
