@@ -1,10 +1,8 @@
 /* onednn: oneDNN as a peer of bench, in f32. Variant "any" lets it choose the layouts of src and dst,
  * whose reordering is not timed; "plain" reads and writes the conv's own layout. Weights are always in
  * the layout it chooses, and post-ops are fused. */
+#include "common.h"
 #include "onednn_version.h"
-#include "peer.h"
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,19 +35,6 @@ struct handle {
         dnnl_status_t status_ = (step);              \
         if (status_ != dnnl_success) return status_; \
     } while (0)
-
-__attribute__((format(printf, 2, 3))) static enum kiln_status refuse(struct kiln_error *error,
-                                                                     const char *format, ...)
-{
-    if (error) {
-        va_list rest;
-        va_start(rest, format);
-        vsnprintf(error->text, sizeof error->text, format, rest);
-        va_end(rest);
-        error->status = KILN_STATUS_UNSUPPORTED;
-    }
-    return KILN_STATUS_UNSUPPORTED;
-}
 
 static const char *variant(const struct kiln_conv *conv, int i)
 {
