@@ -203,7 +203,8 @@ struct kiln_options {
                              not run. NULL: this machine */
     const char *schedule; /* an explicit schedule, "direct ow=14 oc=2 ..." or a whole plan line of this
                              conv, whose machine then caps the ISA; NULL: the planner chooses */
-    size_t scratch_limit; /* bytes of scratch a plan may need; 0: no limit */
+    size_t scratch_limit; /* bytes of scratch that a plan may need for each thread: of others none is chosen,
+                             and such a schedule is INVALID; 1: none at all; 0: no limit */
     int code_budget;      /* unrolled FMAs that the planner may choose for the whole object; 0: 800, the
                              most: 4096, which is also what an explicit schedule may unroll */
 };

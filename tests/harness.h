@@ -51,7 +51,8 @@ void request_of(struct request_text *r, const struct plan *p);
 enum kiln_status plan_image(const struct plan *p, struct image **image, struct kiln_error *error);
 enum kiln_status plan_compile(const struct plan *p, struct kernel **made, struct kiln_error *error);
 
-/* Compiles and tries a plan on tensors of its conv. False: *why says what went wrong. */
+/* Compiles and tries a plan on tensors of its conv, of the data for its algorithm (data_for) if results
+ * are to be as wanted. False: *why says what went wrong. */
 bool plan_try(const struct plan *p, const struct tensors *t, struct text *why);
 
 /* Changes knobs of a plan at random until plan_check accepts it, or gives up after a while: false, and

@@ -21,7 +21,11 @@ enum data {
     DATA_INTEGERS, /* small: any exact algorithm makes no error */
     DATA_NORMAL,   /* N(0,1), for the others */
     DATA_SPECIALS, /* small integers, and here and there an infinity, a NaN and many zeros */
+    DATA_KINDS,
 };
+
+/* The data on which a kernel is compared: integers, by value, if its algorithm is exact on them. */
+static inline enum data data_for(bool exact) { return exact ? DATA_INTEGERS : DATA_NORMAL; }
 
 /* Plain memory; what a convolution does not need is NULL. */
 struct tensors {
@@ -36,8 +40,13 @@ struct tensors {
 struct tensors tensors_make(const struct kiln_conv *conv, enum data data);
 void tensors_free(struct tensors *t);
 
-/* Whether got[dst_count] is what is wanted: exactly, or within the default bound for DATA_NORMAL. If
- * not, puts the first difference. */
+/* The largest error that the conv's accuracy allows on DATA_NORMAL: a part of the outputs' RMS. Where those
+ * are few, or post-ops make them small, chance decides their RMS: then of at least that which sums of so many
+ * products of N(0,1) data have, taps outside of src not counted. */
+double tensors_bound(const struct tensors *t);
+
+/* Whether got[dst_count] is what is wanted: exactly, or within tensors_bound for DATA_NORMAL. If not, puts
+ * the first difference. */
 bool tensors_equal(const struct tensors *t, const float *got, struct text *why);
 
 /* ---- runs ---- */

@@ -28,7 +28,8 @@ static void try_all(const struct kiln_conv *conv, const char *isa)
     char room[1024] = "";
     struct text why = text_into(room, sizeof room);
     if (!machine_capped(&asked.cpu, isa)) return;
-    cr_assert_eq(planner_choose(&asked, BUDGET, &choice, &error), KILN_STATUS_OK, "%s", error.text);
+    cr_assert_eq(planner_choose(&asked, &(struct limits){.fmas = BUDGET}, &choice, &error), KILN_STATUS_OK,
+                 "%s", error.text);
     struct tensors t = tensors_make(conv, DATA_NORMAL);
     for (int i = 0; i < algo_count; i++)
         if (choice.contenders[i].has_best)

@@ -126,7 +126,8 @@ static void try_shape(struct total *t, const char *text)
     char line[KILN_TEXT_MAX];
     cr_assert_eq(conv_parse(&p.conv, text, &error), KILN_STATUS_OK, "%s: %s", text, error.text);
     p.conv.layout = t->machine->layout;
-    cr_assert_eq(planner_choose(&p, BUDGET, &choice, &error), KILN_STATUS_OK, "%s: %s", text, error.text);
+    cr_assert_eq(planner_choose(&p, &(struct limits){.fmas = BUDGET}, &choice, &error), KILN_STATUS_OK,
+                 "%s: %s", text, error.text);
     const struct contender *winner = &choice.contenders[choice.winner];
     plan_print(&winner->best, line, sizeof line);
     expect_image(line, &winner->best);

@@ -276,9 +276,59 @@ Test(plan, refuses_what_is_not_compiled)
         cr_expect_eq(plan_parse(&p, "direct unroll=kw", &error), KILN_STATUS_UNSUPPORTED);
         cr_expect(strstr(error.text, convs[i][1]), "%s: %s", convs[i][0], error.text);
         struct choice choice;
-        cr_expect_eq(planner_choose(&p, 800, &choice, &error), KILN_STATUS_UNSUPPORTED);
+        cr_expect_eq(planner_choose(&p, &(struct limits){.fmas = 800}, &choice, &error),
+                     KILN_STATUS_UNSUPPORTED);
         cr_expect(strstr(error.text, convs[i][1]), "%s: %s", convs[i][0], error.text);
     }
+}
+
+/* An algorithm that is not the plain sum and needs scratch, which nothing need emit. */
+static struct plan_sizes sizes_of_rough(const struct plan *p)
+{
+    (void)p;
+    return (struct plan_sizes){.packed = 1, .scratch = 100, .tasks = 1};
+}
+
+static struct plan plan_of_rough(struct algo *rough, const char *conv)
+{
+    struct plan p = plan_for(conv, "avx2");
+    *rough = algo_direct;
+    rough->exact = false;
+    rough->sizes = sizes_of_rough;
+    cr_assert_eq(plan_parse(&p, "direct unroll=kw", NULL), KILN_STATUS_OK);
+    p.algo = rough;
+    return p;
+}
+
+Test(plan, strict_is_the_plain_sum)
+{
+    static const struct {
+        const char *conv;
+        enum kiln_status status;
+    } asked[] = {
+        {"conv ic4 iw9 oc4 kw3 strict", KILN_STATUS_INVALID},
+        {"conv ic4 iw9 oc4 kw3", KILN_STATUS_OK},
+        {"conv ic4 iw9 oc4 kw3 fast", KILN_STATUS_OK},
+    };
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct algo rough;
+        struct plan p = plan_of_rough(&rough, asked[i].conv);
+        struct kiln_error error = {.text = ""};
+        struct cost cost;
+        cr_expect_eq(plan_check(&p, &cost, &error), asked[i].status, "%s: %s", asked[i].conv, error.text);
+        cr_expect_eq(plan_inapplicable(&p) != NULL, asked[i].status != KILN_STATUS_OK);
+        if (asked[i].status) cr_expect(strstr(error.text, "plain sum"), "%s", error.text);
+    }
+}
+
+Test(plan, scratch_is_limited)
+{
+    struct algo rough;
+    struct plan p = plan_of_rough(&rough, "conv ic4 iw9 oc4 kw3");
+    cr_expect_eq(plan_scratch(&p), 400);
+    cr_expect(planner_allows_scratch(&(struct limits){0}, &p));
+    cr_expect(planner_allows_scratch(&(struct limits){.scratch = 400}, &p));
+    cr_expect(!planner_allows_scratch(&(struct limits){.scratch = 399}, &p));
 }
 
 Test(plan, refuses_very_long_text)

@@ -2,6 +2,7 @@
  * nor hang it. That its choices are good is bench's. */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "conv.h"
@@ -40,7 +41,8 @@ Test(planner, choices_are_sound)
         for (size_t j = 0; j < sizeof budgets / sizeof *budgets; j++) {
             struct plan p = plan_for(lines.line[i].text, j & 1 ? "avx2" : "avx512");
             struct choice choice;
-            cr_assert_eq(planner_choose(&p, budgets[j], &choice, NULL), KILN_STATUS_OK);
+            cr_assert_eq(planner_choose(&p, &(struct limits){.fmas = budgets[j]}, &choice, NULL),
+                         KILN_STATUS_OK);
             const struct contender *winner = &choice.contenders[choice.winner];
             cr_expect(winner->has_best);
             for (int a = 0; a < algo_count; a++)
@@ -54,16 +56,64 @@ Test(planner, says_when_the_budget_is_too_small)
     struct plan p = plan_for("conv ic16 ih9 iw9 oc16 kh3 kw3 ph1 pw1", "avx2");
     struct choice choice;
     struct kiln_error error;
-    cr_expect_eq(planner_choose(&p, 0, &choice, &error), KILN_STATUS_UNSUPPORTED);
+    cr_expect_eq(planner_choose(&p, &(struct limits){.fmas = 0}, &choice, &error), KILN_STATUS_UNSUPPORTED);
     cr_expect(strstr(error.text, "code_budget=0"), "%s", error.text);
+}
+
+/* `strict` is refused to every algorithm that is not the plain sum; the default and `fast` are not. */
+Test(planner, strict_takes_no_other_than_the_plain_sum)
+{
+    static const char *const words[] = {"", " strict", " fast"};
+    static const char *const convs[] = {"conv ic64 ih28 iw28 oc64 kh3 kw3 ph1 pw1",
+                                        "conv ic64 ih28 iw28 oc64 kh5 kw5 ph2 pw2 nchw",
+                                        "conv ic64 iw512 oc64 kw3 pw1"};
+    for (size_t i = 0; i < sizeof convs / sizeof *convs * (sizeof words / sizeof *words); i++) {
+        char text[KILN_TEXT_MAX];
+        struct choice choice;
+        bool strict = i % 3 == 1;
+        snprintf(text, sizeof text, "%s%s", convs[i / 3], words[i % 3]);
+        struct plan p = plan_for(text, "avx512");
+        cr_assert_eq(planner_choose(&p, &(struct limits){.fmas = 800}, &choice, NULL), KILN_STATUS_OK);
+        cr_expect(!strict || choice.contenders[choice.winner].algo->exact, "%s", text);
+        for (const struct contender *c = choice.contenders; strict && c < choice.contenders + algo_count; c++)
+            cr_expect(c->algo->exact || (c->why && strstr(c->why, "plain sum")), "%s: %s", text,
+                      c->algo->name);
+    }
+}
+
+/* With a limit below what an algorithm's best needs, what is offered of it stays within that. */
+Test(planner, scratch_stays_within_its_limit)
+{
+    struct plan p = plan_for("conv ic64 ih28 iw28 oc64 kh3 kw3 ph1 pw1", "avx512");
+    struct choice all, some;
+    cr_assert_eq(planner_choose(&p, &(struct limits){.fmas = 800}, &all, NULL), KILN_STATUS_OK);
+    for (int i = 0; i < algo_count; i++) {
+        const struct contender *c = &all.contenders[i];
+        size_t need = c->has_best ? plan_scratch(&c->best) : 0;
+        if (!need) continue;
+        struct limits limits = {.fmas = 800, .scratch = need - 1};
+        cr_assert_eq(planner_choose(&p, &limits, &some, NULL), KILN_STATUS_OK);
+        cr_expect_gt(some.contenders[i].over_scratch, 0);
+        cr_expect(!some.contenders[i].has_best || plan_scratch(&some.contenders[i].best) < need);
+        struct request_text r;
+        request_of(&r, &c->best);
+        r.request.scratch_limit = need - 1;
+        struct bytes b = {0};
+        struct kiln_error error = {.text = ""};
+        cr_expect_eq(kiln_generator()->plan(&r.request, bytes_sink, &b, &error), KILN_STATUS_INVALID);
+        cr_expect(strstr(error.text, "scratch_limit is"), "%s", error.text);
+        r.request.scratch_limit = need;
+        cr_expect_eq(kiln_generator()->plan(&r.request, bytes_sink, &b, &error), KILN_STATUS_OK);
+        bytes_free(&b);
+    }
 }
 
 Test(planner, is_the_same_every_time)
 {
     struct plan p = plan_for("conv ic64 ih28 iw28 oc96 kh3 kw3 ph1 pw1 +bias", "avx512");
     struct choice a, b;
-    cr_assert_eq(planner_choose(&p, 800, &a, NULL), KILN_STATUS_OK);
-    cr_assert_eq(planner_choose(&p, 800, &b, NULL), KILN_STATUS_OK);
+    cr_assert_eq(planner_choose(&p, &(struct limits){.fmas = 800}, &a, NULL), KILN_STATUS_OK);
+    cr_assert_eq(planner_choose(&p, &(struct limits){.fmas = 800}, &b, NULL), KILN_STATUS_OK);
     cr_expect_eq(a.winner, b.winner);
     cr_expect_arr_eq(&a.contenders[a.winner].best, &b.contenders[b.winner].best, sizeof(struct plan));
 }
@@ -124,7 +174,7 @@ Test(planner, survives_extreme_convolutions, .timeout = 60)
         struct plan p = plan_for(convs[i], "avx512");
         struct choice choice;
         struct kiln_error error;
-        if (!planner_choose(&p, 800, &choice, &error))
+        if (!planner_choose(&p, &(struct limits){.fmas = 800}, &choice, &error))
             for (int a = 0; a < algo_count; a++) expect_sound(convs[i], &choice.contenders[a], 800);
         else
             cr_expect_gt(strlen(error.text), 0);

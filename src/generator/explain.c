@@ -97,12 +97,15 @@ static void put_contender(const struct contender *c, const struct contender *win
         return;
     }
     if (!c->has_best) {
-        text_put(t, "no schedule: %d offered, %d over the code budget\n", c->offered, c->over_budget);
+        text_put(t, "no schedule: %d offered, %d over the code budget, %d over the scratch limit\n",
+                 c->offered, c->over_budget, c->over_scratch);
         return;
     }
     put_schedule(c == winner ? "chosen" : "slower", &c->best, &c->cost, t);
     put_fastest(c, t);
-    text_put(t, "\n  %-10s of %d schedules, %d over the code budget\n", "", c->offered, c->over_budget);
+    text_put(t, "\n  %-10s of %d schedules, %d over the code budget", "", c->offered, c->over_budget);
+    if (c->over_scratch) text_put(t, ", %d over the scratch limit", c->over_scratch);
+    text_put(t, "\n");
 }
 
 void explain_choice(const struct choice *choice, bool given, struct text *t)

@@ -23,13 +23,29 @@ static enum kiln_status read_request(const struct request *r, struct plan *p, st
     return status ? status : cpu_parse(&p->cpu, r->machine, error);
 }
 
+static struct limits limits_of(const struct request *r)
+{
+    return (struct limits){.fmas = r->code_budget ? r->code_budget : CODE_BUDGET,
+                           .scratch = r->scratch_limit};
+}
+
 static enum kiln_status choose_plan(const struct request *r, struct plan *p, struct choice *choice,
                                     struct kiln_error *error)
 {
-    int budget = r->code_budget ? r->code_budget : CODE_BUDGET;
-    enum kiln_status status = planner_choose(p, budget, choice, error);
+    struct limits limits = limits_of(r);
+    enum kiln_status status = planner_choose(p, &limits, choice, error);
     if (!status) *p = choice->contenders[choice->winner].best;
     return status;
+}
+
+/* The caller's own schedule: unrolled as it says, but within the caller's limit of scratch. */
+static enum kiln_status read_plan(const struct request *r, struct plan *p, struct kiln_error *error)
+{
+    struct limits limits = limits_of(r);
+    enum kiln_status status = plan_parse(p, r->schedule, error);
+    if (status || planner_allows_scratch(&limits, p)) return status;
+    return fail(error, KILN_STATUS_INVALID, "schedule: it needs %zu bytes of scratch, scratch_limit is %zu",
+                plan_scratch(p), r->scratch_limit);
 }
 
 static enum kiln_status make_plan(const struct request *r, struct plan *p, struct kiln_error *error)
@@ -37,13 +53,7 @@ static enum kiln_status make_plan(const struct request *r, struct plan *p, struc
     struct choice choice;
     enum kiln_status status = read_request(r, p, error);
     if (status) return status;
-    status = r->schedule ? plan_parse(p, r->schedule, error) : choose_plan(r, p, &choice, error);
-    if (status) return status;
-    size_t scratch = (size_t)p->algo->sizes(p).scratch * sizeof(float);
-    if (r->scratch_limit && scratch > r->scratch_limit)
-        return fail(error, KILN_STATUS_UNSUPPORTED,
-                    "the plan needs %zu bytes of scratch, scratch_limit is %zu", scratch, r->scratch_limit);
-    return KILN_STATUS_OK;
+    return r->schedule ? read_plan(r, p, error) : choose_plan(r, p, &choice, error);
 }
 
 /* ---- plan -> module -> object -> image ---- */

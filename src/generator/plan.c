@@ -177,11 +177,21 @@ const char *plan_unsupported(const struct kiln_conv *c)
     return post_supported(c);
 }
 
+/* What an algorithm leaves of the promises of a conv's accuracy concerns them all, so it is said here. */
+const char *plan_inapplicable(const struct plan *p)
+{
+    if (p->conv.accuracy == KILN_ACCURACY_STRICT && !p->algo->exact)
+        return "it computes something else than the plain sum, which strict asks for";
+    return p->algo->applicable(&p->conv, &p->cpu);
+}
+
+size_t plan_scratch(const struct plan *p) { return (size_t)p->algo->sizes(p).scratch * sizeof(float); }
+
 enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln_error *error)
 {
     const char *why = plan_unsupported(&p->conv);
     if (why) return fail(error, KILN_STATUS_UNSUPPORTED, "%s", why);
-    why = p->algo->applicable(&p->conv, &p->cpu);
+    why = plan_inapplicable(p);
     if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s cannot do this: %s", p->algo->name, why);
     if (check_knobs(p, error)) return KILN_STATUS_INVALID;
     /* A block of one channel is packed as a whole vector, so packing may multiply the weights by 16. */

@@ -59,6 +59,9 @@ size_t plan_print(const struct plan *p, char *text, size_t room);
 /* What of a conv no algorithm compiles yet, as a sentence, or NULL. */
 const char *plan_unsupported(const struct kiln_conv *c);
 
+/* Why p's algorithm cannot do p's conv on p's machine, as a sentence, or NULL. */
+const char *plan_inapplicable(const struct plan *p);
+
 /* OK, then cost is what the plan costs; UNSUPPORTED: plan_unsupported says why; or INVALID with the first
  * broken condition as a sentence. */
 struct cost;
@@ -69,10 +72,14 @@ struct plan_sizes {
     int64_t packed, scratch, tasks;
 };
 
+/* Bytes of scratch that each running thread needs. */
+size_t plan_scratch(const struct plan *p);
+
 /* What the planner believes of a plan. Cycles are of one core, warm. */
 struct cost {
     double cycles;                             /* in all */
     double fma, loads, issue, latency, memory; /* what each would take alone, of `cycles` */
+    double transform;                          /* transforming data; 0 where sums are made of it as it is */
     double overhead;                           /* loops, edges, prologues and epilogues */
     int64_t fmas;                              /* unrolled in the run function: its code size */
     int64_t tile_fmas, tile_loads;             /* of one inner body */

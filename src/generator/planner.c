@@ -17,7 +17,8 @@ static const double near_best = 1.03;
 enum { MAX_FRONT = 64 };
 struct front {
     struct contender *contender;
-    int budget, n;
+    const struct limits *limits;
+    int n;
     struct plan plans[MAX_FRONT];
     struct cost costs[MAX_FRONT];
 };
@@ -37,16 +38,22 @@ static void front_insert(struct front *f, int i, const struct plan *p, const str
     f->plans[i] = *p, f->costs[i] = *cost;
 }
 
+bool planner_allows_scratch(const struct limits *limits, const struct plan *p)
+{
+    return !limits->scratch || plan_scratch(p) <= limits->scratch;
+}
+
 static void consider(void *user, const struct plan *p)
 {
     struct front *f = user;
     struct cost cost;
     if (plan_check(p, &cost, NULL)) return;
     f->contender->offered++;
-    if (cost.fmas > f->budget) {
-        f->contender->over_budget++;
-        return;
-    }
+    bool over_budget = cost.fmas > f->limits->fmas;
+    bool over_scratch = !over_budget && !planner_allows_scratch(f->limits, p);
+    f->contender->over_budget += over_budget;
+    f->contender->over_scratch += over_scratch;
+    if (over_budget || over_scratch) return;
     int i = 0; /* of the first with more code */
     while (i < f->n && f->costs[i].fmas <= cost.fmas) i++;
     if (i && f->costs[i - 1].cycles <= cost.cycles) return;
@@ -57,14 +64,16 @@ static void consider(void *user, const struct plan *p)
     front_insert(f, i, p, &cost);
 }
 
-static enum kiln_status contend(struct contender *c, const struct plan *asked, int budget,
+static enum kiln_status contend(struct contender *c, const struct plan *asked, const struct limits *limits,
                                 struct kiln_error *error)
 {
     struct plan p = *asked;
+    p.algo = c->algo;
+    c->why = plan_inapplicable(&p);
+    if (c->why) return KILN_STATUS_OK;
     struct front *f = malloc(sizeof *f);
     if (!f) return fail(error, KILN_STATUS_MEMORY, "no memory to plan in");
-    p.algo = c->algo;
-    f->contender = c, f->budget = budget, f->n = 0;
+    f->contender = c, f->limits = limits, f->n = 0;
     c->algo->propose(&p, consider, f);
     for (int i = 0; i < f->n && !c->has_best; i++)
         if (f->costs[i].cycles <= f->costs[f->n - 1].cycles * near_best)
@@ -76,7 +85,21 @@ static enum kiln_status contend(struct contender *c, const struct plan *asked, i
 
 /* ---- all of them ---- */
 
-enum kiln_status planner_choose(const struct plan *p, int budget, struct choice *choice,
+static enum kiln_status fail_limits(const struct limits *limits, const struct choice *choice,
+                                    struct kiln_error *error)
+{
+    int over_scratch = 0;
+    for (int i = 0; i < algo_count; i++) over_scratch += choice->contenders[i].over_scratch;
+    if (!over_scratch)
+        return fail(error, KILN_STATUS_UNSUPPORTED,
+                    "no schedule unrolls at most code_budget=%d FMAs; try a larger one", limits->fmas);
+    return fail(error, KILN_STATUS_UNSUPPORTED,
+                "no schedule unrolls at most code_budget=%d FMAs and needs at most scratch_limit=%zu bytes; "
+                "try larger ones",
+                limits->fmas, limits->scratch);
+}
+
+enum kiln_status planner_choose(const struct plan *p, const struct limits *limits, struct choice *choice,
                                 struct kiln_error *error)
 {
     const char *why = plan_unsupported(&p->conv);
@@ -84,13 +107,11 @@ enum kiln_status planner_choose(const struct plan *p, int budget, struct choice 
     choice->winner = -1;
     for (int i = 0; i < algo_count; i++) {
         struct contender *c = &choice->contenders[i];
-        *c = (struct contender){.algo = algos[i], .why = algos[i]->applicable(&p->conv, &p->cpu)};
-        enum kiln_status status = c->why ? KILN_STATUS_OK : contend(c, p, budget, error);
+        *c = (struct contender){.algo = algos[i]};
+        enum kiln_status status = contend(c, p, limits, error);
         if (status) return status;
         const struct contender *best = choice->winner < 0 ? NULL : &choice->contenders[choice->winner];
         if (c->has_best && (!best || c->cost.cycles < best->cost.cycles)) choice->winner = i;
     }
-    if (choice->winner >= 0) return KILN_STATUS_OK;
-    return fail(error, KILN_STATUS_UNSUPPORTED,
-                "no schedule unrolls at most code_budget=%d FMAs; try a larger one", budget);
+    return choice->winner >= 0 ? KILN_STATUS_OK : fail_limits(limits, choice, error);
 }

@@ -8,13 +8,20 @@
 /* One algorithm's part in a choice. */
 struct contender {
     const struct algo *algo;
-    const char *why; /* not applicable: the reason */
-    int offered;     /* schedules that pass plan_check */
-    int over_budget; /* of these, those that unroll more than the budget allows */
+    const char *why;  /* not applicable: the reason */
+    int offered;      /* schedules that pass plan_check */
+    int over_budget;  /* of these, those that unroll more than the limits allow */
+    int over_scratch; /* and of the rest, those that need more scratch */
     bool has_best;
     struct plan best; /* the least code that is nearly as fast as the fastest, within the budget */
     struct plan fastest;
     struct cost cost, fastest_cost; /* of best, of fastest */
+};
+
+/* What a plan may take. */
+struct limits {
+    int fmas;       /* unrolled in the whole object */
+    size_t scratch; /* bytes for each thread; 0: no limit */
 };
 
 enum { MAX_ALGOS = 16 };
@@ -24,9 +31,12 @@ struct choice {
     int winner;                             /* index of a contender */
 };
 
-/* Chooses among all algorithms for p's conv and cpu, with at most `budget` unrolled FMAs, if any
- * schedule stays within it. UNSUPPORTED: what nothing compiles, with the reason. */
-enum kiln_status planner_choose(const struct plan *p, int budget, struct choice *choice,
+/* Chooses among all algorithms for p's conv and cpu, within the limits. UNSUPPORTED: what nothing
+ * compiles, or not within them, with the reason. */
+enum kiln_status planner_choose(const struct plan *p, const struct limits *limits, struct choice *choice,
                                 struct kiln_error *error);
+
+/* Whether a checked plan's scratch is within the limits. */
+bool planner_allows_scratch(const struct limits *limits, const struct plan *p);
 
 #endif

@@ -56,7 +56,7 @@ static void save_conv(struct output *o, const struct plan *p)
 {
     struct choice choice;
     struct kiln_error error;
-    if (planner_choose(p, BUDGET, &choice, &error)) {
+    if (planner_choose(p, &(struct limits){.fmas = BUDGET}, &choice, &error)) {
         complain(o, error.text);
         return;
     }

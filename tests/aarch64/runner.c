@@ -28,7 +28,7 @@ static bool try_data(const struct kernel *kernel, const struct kiln_conv *conv, 
 {
     bool fine = true;
     for (int strict = 0; fine && strict <= (conv->accuracy == KILN_ACCURACY_STRICT); strict++) {
-        struct tensors t = tensors_make(conv, strict ? DATA_SPECIALS : DATA_INTEGERS);
+        struct tensors t = tensors_make(conv, strict ? DATA_SPECIALS : data_for(kernel->exact));
         fine = kernel_try(kernel, &t, why);
         tensors_free(&t);
     }

@@ -26,7 +26,7 @@ static void check_planned(struct plan *p)
 {
     struct choice choice;
     struct kiln_error error = {.text = ""};
-    if (planner_choose(p, BUDGET, &choice, &error)) {
+    if (planner_choose(p, &(struct limits){.fmas = BUDGET}, &choice, &error)) {
         must(error.text[0], "refused without a sentence");
         return;
     }

@@ -24,9 +24,12 @@ static int64_t take_rarely(struct input *in, int64_t hi)
     return v <= hi ? v : 1;
 }
 
+/* Kernels of 3 and 5 are what most algorithms of their own are for. */
 static struct axis take_axis(struct input *in)
 {
-    struct axis a = {.in = take(in, 1, 40), .kernel = take(in, 1, 7)};
+    static const int64_t kernels[] = {1, 2, 3, 3, 3, 4, 5, 5, 6, 7};
+    struct axis a = {.in = take(in, 1, 40)};
+    a.kernel = kernels[take(in, 0, sizeof kernels / sizeof *kernels - 1)];
     a.stride = take_rarely(in, 4);
     a.dilation = take_rarely(in, 3);
     a.low = take(in, 0, 4);
@@ -69,13 +72,23 @@ static void take_knobs(struct input *in, struct plan *p)
     }
 }
 
-/* The algorithm's defaults, its best, or that with other knobs; false: there is no such plan. */
+/* One of the algorithms that apply; NULL: there is none. */
+static const struct contender *take_contender(struct input *in, const struct choice *choice)
+{
+    const struct contender *all[MAX_ALGOS];
+    int count = 0;
+    for (int i = 0; i < algo_count; i++)
+        if (choice->contenders[i].has_best) all[count++] = &choice->contenders[i];
+    return count ? all[take(in, 0, count - 1)] : NULL;
+}
+
+/* An algorithm's best schedule, with other knobs if that makes a plan; false: there is none. */
 static bool take_plan(struct input *in, struct plan *p)
 {
     struct choice choice;
-    if (planner_choose(p, 400, &choice, NULL)) return false;
-    const struct contender *c = &choice.contenders[take(in, 0, algo_count - 1)];
-    if (!c->has_best) return false;
+    if (planner_choose(p, &(struct limits){.fmas = 400}, &choice, NULL)) return false;
+    const struct contender *c = take_contender(in, &choice);
+    if (!c) return false;
     struct plan best = c->best;
     struct cost cost;
     for (int tries = 0; tries < 8; tries++) {
