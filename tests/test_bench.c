@@ -1,5 +1,6 @@
 /* bench: its arithmetic from inside; from outside, with a peer whose answers are known, what it says and
  * with which status it exits. KILN is the path of the program. */
+#include "cli/bench_crew.c"
 #include "cli/bench_time.c"
 
 #include <criterion/criterion.h>
@@ -33,11 +34,29 @@ Test(bench, race)
 {
     int slow = 0, fast = 0;
     struct contender both[] = {{.run = run_slow, .state = &slow}, {.run = run_fast, .state = &fast}};
-    contenders_race(both, 2, 0, 0);
+    contenders_race(both, 2, 0, false);
     cr_assert_geq(both[0].us, 300);
     cr_assert_lt(both[1].us, 20);
     cr_assert_geq(slow, 2 * SAMPLES_MIN);
     cr_assert_geq(fast, 100 * SAMPLES_MIN, "short calls are timed in batches");
+}
+
+static void count_work(void *arg, int i) { ++((int *)arg)[i]; }
+
+Test(bench, crew)
+{
+    int worked[5] = {0};
+    struct kiln_error error;
+    struct crew *crew = crew_make(4, count_work, worked, &error);
+    cr_assert(crew);
+    for (int run = 1; run <= 3; run++) {
+        crew_run(crew);
+        for (int i = 0; i < 4; i++) cr_expect_eq(worked[i], run, "thread %d, run %d: %d", i, run, worked[i]);
+        usleep(run * 1000); /* so that they sleep, once */
+    }
+    crew_free(crew);
+    crew_free(NULL);
+    cr_assert_eq(worked[4], 0);
 }
 
 /* Runs `kiln bench ARGUMENTS`, for a short time if they say none, and keeps what it writes. */
@@ -72,10 +91,14 @@ static const struct {
     {NHWC "--json",
      0,
      {"{\"conv\": \"conv n1 ic3", "\"layout\": \"nhwc\", \"threads\": 1", "\"plan\": \"conv n1"}},
-    {NHWC "--json --threads 2", 0, {"\"threads\": 2"}},
+    {NHWC "--json --threads 2",
+     0,
+     {"\"threads\": 2", "\"single_us\": ", "\"speedup\": ", "\"peak_speedup\": "}},
+    {NHWC "--threads 2", 0, {"1 thread speedup", "\n2 threads: ", "FMA loop", "FMA peak of one core: "}},
     {NHWC "--json --peers fake",
      0,
-     {"\"peer\": \"fake:right\"", "\"peer_us\": ", "\"ratio\": ", "\"call_overhead_ns\": "}},
+     {"\"peak_gflops\": ", "\"peer\": \"fake:right\"",
+      "\"peer_us\": ", "\"ratio\": ", "\"call_overhead_ns\": "}},
     {NCHW "--json --peers fake",
      1,
      {"\"peer\": \"fake:refuses\", \"error\": \"it \\\"refuses\\\"\"}", "differ by inf"}},
@@ -102,6 +125,16 @@ Test(bench, from_outside)
             cr_expect(strstr(said, cases[i].says[j]), "bench %s: no '%s' in\n%s", cases[i].arguments,
                       cases[i].says[j], said);
     }
+}
+
+/* What a peer refuses for the same reason in row after row is said once. */
+Test(bench, reasons)
+{
+    char said[16384];
+    cr_assert_eq(run_bench(NCHW NCHW NCHW "--peers fake", said, sizeof said), 1);
+    int times = 0;
+    for (const char *at = said; (at = strstr(at, "fake:refuses: it")); at++) times++;
+    cr_assert_eq(times, 1, "%s", said);
 }
 
 /* Files are summed up one by one, in the order given, and all together. */

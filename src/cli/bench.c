@@ -133,19 +133,19 @@ static bool same_peers(const struct result *a, const struct result *b)
     return true;
 }
 
-/* `head` is the result whose columns were named last, or NULL. */
-static void report(const struct bench *b, const struct result *result, int threads,
-                   const struct result **head)
+/* `head` is the result whose columns were named last, or NULL; `before` the one reported last, or NULL. */
+static void report(const struct bench *b, const struct result *result, const struct result *before,
+                   int threads, const struct result **head)
 {
     if (b->json) {
         report_json(result, threads);
         return;
     }
     if (result->status == KILN_STATUS_OK && (!*head || !same_peers(*head, result))) {
-        report_head(result);
+        report_head(result, threads);
         *head = result;
     }
-    report_row(result, threads);
+    report_row(result, before, threads);
 }
 
 /* The exit status that one result asks for. What Kiln does not support is no failure. */
@@ -170,7 +170,7 @@ static int measure_all(const struct bench *b, const struct setup *setup, struct 
         ask_options(&b->common, line, &options);
         if (line->machine) options.isa = line->machine;
         conv_measure(setup, line, &options, &results[i]);
-        report(b, &results[i], setup->threads, &head);
+        report(b, &results[i], i ? &results[i - 1] : NULL, setup->threads, &head);
         int asked = result_status(&results[i]);
         status = asked > status ? asked : status;
     }
@@ -178,7 +178,7 @@ static int measure_all(const struct bench *b, const struct setup *setup, struct 
 }
 
 /* One family per file; lines that no file claims come from the command line. */
-static void summarize(const struct bench *b, const struct result *results)
+static void summarize(const struct bench *b, const struct setup *setup, const struct result *results)
 {
     struct family *families = calloc(2 * b->file_count + 1, sizeof *families);
     size_t count = 0, at = 0;
@@ -192,7 +192,7 @@ static void summarize(const struct bench *b, const struct result *results)
             families[count++] = (struct family){file->name, results + file->begin, file->end - file->begin};
         at = file->end;
     }
-    report_summary(families, count);
+    summary_print(&(struct findings){setup, families, count});
     free(families);
 }
 
@@ -201,12 +201,14 @@ static int bench_run(const struct bench *b)
     struct setup setup;
     if (!b->common.convs.count) return complain("bench: no convolution given; see kiln bench --help");
     int status = setup_make(&setup, b);
-    if (status != EXIT_GOOD) return status;
-    struct result *results = calloc(b->common.convs.count, sizeof *results);
-    if (!results) return complain("out of memory");
-    status = measure_all(b, &setup, results);
-    if (!b->json) summarize(b, results);
+    struct result *results = status == EXIT_GOOD ? calloc(b->common.convs.count, sizeof *results) : NULL;
+    if (status == EXIT_GOOD && !results) status = complain("out of memory");
+    if (results) {
+        status = measure_all(b, &setup, results);
+        if (!b->json) summarize(b, &setup, results);
+    }
     free(results);
+    setup_free(&setup);
     return status;
 }
 

@@ -19,9 +19,9 @@ struct contender {
 };
 
 /* Times the contenders A B C A B C ..., each at least SAMPLES_MIN times and about `seconds` long. Calls
- * that are short beside the clock's resolution are timed in batches. Between turns it waits `pause_us`,
- * for the idle threads of the previous contender to go to sleep. */
-void contenders_race(struct contender *contenders, size_t count, double seconds, unsigned pause_us);
+ * that are short beside the clock's resolution are timed in batches. With `threads`, it waits between turns
+ * until those that the previous contender left spinning are asleep. */
+void contenders_race(struct contender *contenders, size_t count, double seconds, bool threads);
 
 /* The p-quantile of values, which are sorted: 0.5 is the median. 0 where there are none. */
 double quantile(double *values, size_t count, double p);
@@ -36,6 +36,17 @@ struct peak {
 
 /* isa NULL: the machine's widest. */
 struct peak peak_find(const char *isa);
+
+/* ---- crew: what all threads could do at once ---- */
+
+/* Threads of the bench's own, which do the same at the same time. */
+struct crew;
+
+/* work(arg, i) is called for thread i in [0, threads), 0 being the caller's. NULL: no memory or threads,
+ * said in *error. */
+struct crew *crew_make(int threads, void (*work)(void *arg, int i), void *arg, struct kiln_error *error);
+void crew_run(void *crew); /* a contender's run: returns when all of them have worked */
+void crew_free(struct crew *crew);
 
 /* ---- peers: the libraries beside ---- */
 
@@ -70,7 +81,9 @@ struct result {
     enum kiln_status status; /* of Kiln; not OK: error says why, and nothing was timed */
     char error[KILN_ERROR_TEXT];
     char plan[KILN_TEXT_MAX];
-    double us, gflops, peak_gflops; /* peak of one core, timed in the same turns */
+    double us, gflops;
+    /* In the same turns: the peak of one core, and of all threads at once; ours on one thread. */
+    double peak_gflops, peak_all_gflops, single_us;
     double compile_ms, pack_us, overhead_ns;
     struct timing timings[TIMINGS_MAX];
     int timing_count;
@@ -81,22 +94,27 @@ struct setup {
     struct kiln_config config;
     struct peers peers;
     struct peak peak;
+    struct crew *crew; /* all threads at the peak, each CREW_SLICES times; NULL: one thread */
     int threads;
     double seconds;          /* of timing, for each contender */
     double tiny_overhead_ns; /* of kiln_run, measured once on a tiny conv */
 };
 
-/* Warms the process up with one tiny compile, and measures what a call of kiln_run costs. */
+/* Warms the process up with one tiny compile, measures what a call of kiln_run costs, and makes the crew. */
 enum kiln_status setup_warm(struct setup *setup, struct kiln_error *error);
+void setup_free(struct setup *setup);
 
 /* Compiles in a context of its own, so always cold; runs; compares. Fills every field of *result. */
 void conv_measure(const struct setup *setup, const struct line *line, const struct kiln_options *options,
                   struct result *result);
 
-/* peer_us / us of the fastest peer variant; 0 where none ran. */
-double result_ratio(const struct result *result);
+/* Whether it ran and its outputs agree with ours. */
+bool timing_counts(const struct timing *timing);
 
-/* ---- reporting ---- */
+/* Microseconds of a peer's fastest variant that counts, of all peers' where `peer` is NULL; 0: none. */
+double result_best(const struct result *result, const char *peer);
+
+/* ---- summing up ---- */
 
 /* Results of one file of convs, or of those on the command line. */
 struct family {
@@ -105,9 +123,45 @@ struct family {
     size_t count;
 };
 
+/* All that was measured, and beside what. */
+struct findings {
+    const struct setup *setup;
+    const struct family *families;
+    size_t count;
+};
+
+/* Ratios: their geometric mean and the least. */
+struct tally {
+    double log_sum, least;
+    size_t count;
+};
+
+/* One family, or several together. */
+struct total {
+    size_t convs, skipped; /* convs: those that Kiln ran */
+    struct tally fastest;  /* the fastest peer's time / ours */
+    struct tally peers[PEERS_MAX];
+    struct tally speedup; /* of all threads over one; the others of convs above LARGE_MFLOP only */
+    struct tally large_speedup, large_peak, large_share; /* peak: the FMA loop's; share: ours / the peak's */
+    double compile_ms[3], peak_gflops[3]; /* median, 95th percentile and most; least, median and most */
+};
+
+enum { LARGE_MFLOP = 50 }; /* below this the start of threads counts */
+
+double tally_mean(const struct tally *tally); /* 0: of none */
+
+/* False: no memory. */
+bool total_make(struct total *total, const struct family *families, size_t count, const struct peers *peers);
+
+/* Writes the summary as text. */
+void summary_print(const struct findings *findings);
+
+/* ---- reporting ---- */
+
+/* `before` is the row printed before this one, or NULL: what a peer has refused there for the same reason
+ * is not said again. */
 void report_json(const struct result *result, int threads);
-void report_head(const struct result *result); /* table: the line of column names */
-void report_row(const struct result *result, int threads);
-void report_summary(const struct family *families, size_t count);
+void report_head(const struct result *result, int threads); /* table: the line of column names */
+void report_row(const struct result *result, const struct result *before, int threads);
 
 #endif

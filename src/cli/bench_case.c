@@ -15,8 +15,8 @@ static const double worst_allowed = 1e-4;
 static const double overhead_visible_us = 2;
 static const double overhead_seconds = 0.02;
 
-/* OpenMP's and our idle threads spin for about a millisecond before they sleep. */
-enum { SPIN_PAUSE_US = 5000 };
+/* Peak runs of each thread in one run of the crew: so long together that starting them does not count. */
+enum { CREW_SLICES = 40 };
 
 /* ---- one compiled conv ---- */
 
@@ -91,14 +91,14 @@ static void run_pack(void *state)
 static double overhead_measure(struct subject *s)
 {
     struct contender both[] = {{.run = run_ours, .state = s}, {.run = run_kernel, .state = s}};
-    contenders_race(both, 2, overhead_seconds, 0);
+    contenders_race(both, 2, overhead_seconds, false);
     return (both[0].us - both[1].us) * 1e3;
 }
 
 static double pack_measure(struct subject *s)
 {
     struct contender pack = {.run = run_pack, .state = s};
-    contenders_race(&pack, 1, 0, 0);
+    contenders_race(&pack, 1, 0, false);
     return pack.us;
 }
 
@@ -168,20 +168,43 @@ static void rival_compare(struct rival *r, const struct data *data, float *their
 
 /* ---- the race ---- */
 
+static void work_peak(void *arg, int i)
+{
+    const struct peak *peak = arg;
+    (void)i;
+    for (int slice = 0; slice < CREW_SLICES; slice++) peak->run(NULL);
+}
+
+/* Contenders that are not peers; the last two only with more threads than one. */
+enum { OURS, PEAK, SINGLE, CREW, OWN };
+
+static void own_report(const struct setup *setup, const struct contender *own, struct result *result)
+{
+    double flops = setup->peak.flops;
+    result->us = own[OURS].us;
+    result->peak_gflops = result->peak_all_gflops = flops / own[PEAK].us * 1e-3;
+    result->single_us = result->us;
+    if (!setup->crew) return;
+    result->single_us = own[SINGLE].us;
+    result->peak_all_gflops = flops * setup->threads * CREW_SLICES / own[CREW].us * 1e-3;
+}
+
 /* Ours, the peak and every peer that runs, in turns. */
 static void race(const struct setup *setup, struct subject *s, struct rival *rivals, int count,
                  struct result *result)
 {
-    struct contender contenders[TIMINGS_MAX + 2] = {{.run = run_ours, .state = s}, {.run = setup->peak.run}};
-    const size_t others = 2;
-    size_t racing = others;
+    struct contender contenders[OWN + TIMINGS_MAX] = {[OURS] = {.run = run_ours, .state = s},
+                                                      [PEAK] = {.run = setup->peak.run},
+                                                      [SINGLE] = {.run = run_kernel, .state = s},
+                                                      [CREW] = {.run = crew_run, .state = setup->crew}};
+    const size_t own = setup->crew ? OWN : SINGLE;
+    size_t racing = own;
     for (int i = 0; i < count; i++)
         if (rivals[i].handle)
             contenders[racing++] = (struct contender){.run = rivals[i].peer->run, .state = rivals[i].handle};
-    contenders_race(contenders, racing, setup->seconds, setup->threads > 1 ? SPIN_PAUSE_US : 0);
-    result->us = contenders[0].us;
-    result->peak_gflops = setup->peak.flops / contenders[1].us * 1e-3;
-    racing = others;
+    contenders_race(contenders, racing, setup->seconds, setup->threads > 1);
+    own_report(setup, contenders, result);
+    racing = own;
     for (int i = 0; i < count; i++)
         if (rivals[i].handle) rivals[i].timing->us = contenders[racing++].us;
 }
@@ -234,13 +257,22 @@ enum kiln_status setup_warm(struct setup *setup, struct kiln_error *error)
     if (status == KILN_STATUS_OK) status = subject_fill(&subject, &tiny, error);
     if (status == KILN_STATUS_OK) setup->tiny_overhead_ns = overhead_measure(&subject);
     subject_free(&subject);
-    return status;
+    if (status != KILN_STATUS_OK || setup->threads == 1) return status;
+    setup->crew = crew_make(setup->threads, work_peak, &setup->peak, error);
+    return setup->crew ? KILN_STATUS_OK : error->status;
 }
 
-double result_ratio(const struct result *result)
+void setup_free(struct setup *setup) { crew_free(setup->crew); }
+
+bool timing_counts(const struct timing *t) { return !*t->error && t->agrees; }
+
+double result_best(const struct result *result, const char *peer)
 {
     double best = 0;
-    for (const struct timing *t = result->timings; t < result->timings + result->timing_count; t++)
-        if (!*t->error && (best == 0 || t->us < best)) best = t->us;
-    return best / result->us;
+    size_t length = peer ? strlen(peer) : 0;
+    for (const struct timing *t = result->timings; t < result->timings + result->timing_count; t++) {
+        bool asked = !peer || (!strncmp(t->name, peer, length) && t->name[length] == ':');
+        if (asked && timing_counts(t) && (best == 0 || t->us < best)) best = t->us;
+    }
+    return best;
 }

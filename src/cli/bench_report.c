@@ -1,9 +1,7 @@
-/* bench_report: results as JSON lines or as a table with a summary. Decides nothing. */
+/* bench_report: each result as JSON lines or as a row of a table. Decides nothing. */
 #include "ask.h"
 #include "bench.h"
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *layout_name(enum kiln_layout layout)
@@ -43,11 +41,14 @@ static void json_close(const char *error)
     puts("}");
 }
 
-static void json_ours(const struct result *r)
+static void json_ours(const struct result *r, int threads)
 {
     printf(", \"ours_us\": %.4g, \"gflops\": %.4g, \"compile_ms\": %.4g, \"pack_us\": %.4g, ", r->us,
            r->gflops, r->compile_ms, r->pack_us);
-    printf("\"call_overhead_ns\": %.3g, ", r->overhead_ns);
+    printf("\"call_overhead_ns\": %.3g, \"peak_gflops\": %.4g, ", r->overhead_ns, r->peak_all_gflops);
+    if (threads > 1)
+        printf("\"single_us\": %.4g, \"speedup\": %.4g, \"peak_speedup\": %.4g, ", r->single_us,
+               r->single_us / r->us, r->peak_all_gflops / r->peak_gflops);
     json_text("plan", r->plan);
 }
 
@@ -71,13 +72,13 @@ void report_json(const struct result *r, int threads)
 {
     if (r->status != KILN_STATUS_OK || !r->timing_count) {
         json_open(r, threads);
-        if (r->status == KILN_STATUS_OK) json_ours(r);
+        if (r->status == KILN_STATUS_OK) json_ours(r, threads);
         json_close(r->error);
     }
     for (const struct timing *t = r->timings; t < r->timings + r->timing_count; t++) {
         char text[KILN_ERROR_TEXT];
         json_open(r, threads);
-        json_ours(r);
+        json_ours(r, threads);
         json_timing(t, r->us);
         json_close(timing_error(t, text));
     }
@@ -100,88 +101,57 @@ static int schedule_of(const char *plan, const char **begin)
     return end > bar + 2 ? (int)(end - 1 - *begin) : 0;
 }
 
-void report_head(const struct result *r)
+/* Names of peer variants are longer than their numbers, sometimes. */
+static int column_width(const struct timing *t) { return strlen(t->name) > 14 ? (int)strlen(t->name) : 14; }
+
+void report_head(const struct result *r, int threads)
 {
     printf("%-*s %10s %8s %6s", CONV_WIDTH, "", "us", "GFLOP/s", "% peak");
+    if (threads > 1) printf(" %10s %7s %6s", "1 thread", "speedup", "FMA's");
     for (const struct timing *t = r->timings; t < r->timings + r->timing_count; t++)
-        printf(" %14s  ratio", t->name);
+        printf(" %*s  ratio", column_width(t), t->name);
     puts("  schedule");
 }
 
-void report_row(const struct result *r, int threads)
+static void row_failed(const struct result *r)
+{
+    printf(" %s: ", r->status == KILN_STATUS_UNSUPPORTED ? "skipped" : kiln_status_name(r->status));
+    plain_put(stdout, r->error, 0);
+    putchar('\n');
+}
+
+/* Why peers have no number in this row, but for what the row before has said. */
+static void row_reasons(const struct result *r, const struct result *before)
+{
+    for (int i = 0; i < r->timing_count; i++) {
+        char text[KILN_ERROR_TEXT];
+        const char *reason = timing_error(&r->timings[i], text);
+        const struct timing *same = before && i < before->timing_count ? &before->timings[i] : NULL;
+        if (!*reason || (same && !strcmp(same->error, reason))) continue;
+        printf("    %s: ", r->timings[i].name);
+        plain_put(stdout, reason, 0);
+        putchar('\n');
+    }
+}
+
+void report_row(const struct result *r, const struct result *before, int threads)
 {
     printf("%-*s", CONV_WIDTH, after_conv(r->text));
     if (r->status != KILN_STATUS_OK) {
-        bool skipped = r->status == KILN_STATUS_UNSUPPORTED;
-        printf(" %s: ", skipped ? "skipped" : kiln_status_name(r->status));
-        plain_put(stdout, r->error, 0);
-        putchar('\n');
+        row_failed(r);
         return;
     }
-    printf(" %10.2f %8.1f %6.1f", r->us, r->gflops, 100 * r->gflops / (r->peak_gflops * threads));
-    for (const struct timing *t = r->timings; t < r->timings + r->timing_count; t++)
-        *t->error ? printf(" %14s %6s", "-", "-") : printf(" %14.2f %6.2f", t->us, t->us / r->us);
+    printf(" %10.2f %8.1f %6.1f", r->us, r->gflops, 100 * r->gflops / r->peak_all_gflops);
+    if (threads > 1)
+        printf(" %10.2f %7.2f %6.2f", r->single_us, r->single_us / r->us,
+               r->peak_all_gflops / r->peak_gflops);
+    for (const struct timing *t = r->timings; t < r->timings + r->timing_count; t++) {
+        int width = column_width(t);
+        *t->error ? printf(" %*s %6s", width, "-", "-") : printf(" %*.2f %6.2f", width, t->us, t->us / r->us);
+    }
     const char *schedule;
     int length = schedule_of(r->plan, &schedule);
     printf("  %.*s\n", length, schedule);
-    for (const struct timing *t = r->timings; t < r->timings + r->timing_count; t++) {
-        char text[KILN_ERROR_TEXT];
-        if (*timing_error(t, text)) printf("    %s: %s\n", t->name, timing_error(t, text));
-    }
+    row_reasons(r, before);
     fflush(stdout);
-}
-
-/* ---- the summary ---- */
-
-struct total {
-    double log_sum, least;
-    size_t ratios, convs, skipped;
-    double *compile_ms;
-};
-
-static void total_add(struct total *t, const struct result *r)
-{
-    if (r->status != KILN_STATUS_OK) {
-        t->skipped++;
-        return;
-    }
-    t->compile_ms[t->convs++] = r->compile_ms;
-    double ratio = result_ratio(r);
-    if (ratio <= 0) return;
-    t->log_sum += log(ratio);
-    t->least = t->ratios++ && t->least < ratio ? t->least : ratio;
-}
-
-static void total_print(const char *name, struct total *t)
-{
-    plain_put(stdout, name, 40);
-    printf(" %6zu %8zu", t->convs, t->skipped);
-    if (t->ratios)
-        printf(" %8.3f %8.3f", exp(t->log_sum / (double)t->ratios), t->least);
-    else
-        printf(" %8s %8s", "-", "-");
-    printf(" %11.1f %8.1f %8.1f\n", quantile(t->compile_ms, t->convs, 0.5),
-           quantile(t->compile_ms, t->convs, 0.95), quantile(t->compile_ms, t->convs, 1));
-}
-
-void report_summary(const struct family *families, size_t count)
-{
-    size_t most = 0;
-    for (size_t i = 0; i < count; i++) most += families[i].count;
-    double *both = calloc(2 * most + 1, sizeof *both);
-    if (!both) return;
-    struct total all = {.compile_ms = both};
-    puts("\nratio = time of the fastest peer variant / ours; compile: CPU milliseconds, cold");
-    printf("%-40s %6s %8s %8s %8s %11s %8s %8s\n", "", "convs", "skipped", "geomean", "least", "compile p50",
-           "p95", "max");
-    for (const struct family *f = families; f < families + count; f++) {
-        struct total one = {.compile_ms = both + most};
-        for (size_t i = 0; i < f->count; i++) {
-            total_add(&one, &f->results[i]);
-            total_add(&all, &f->results[i]);
-        }
-        total_print(f->name, &one);
-    }
-    if (count > 1) total_print("all", &all);
-    free(both);
 }

@@ -14,11 +14,31 @@ enum {
 static const double batch_below_us = 20; /* shorter calls are timed in batches */
 static const double batch_us = 200;      /* of about this length: 1e4 times the clock's resolution */
 
-static double now_us(void)
+/* Idle threads of a pool may spin for milliseconds before they sleep, and slow the next contender. They
+ * count as asleep once the process uses less than a tenth of the time of a wait. */
+enum {
+    SETTLE_US = 1000,
+    SETTLE_TRIES = 100,
+    SETTLE_USUAL_US = 20000, /* what settling takes most of the time: a part of the turn's length */
+};
+
+static double clock_us(clockid_t id)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(id, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+static double now_us(void) { return clock_us(CLOCK_MONOTONIC); }
+
+/* Waits until no thread of this process runs, or as long as makes sense. */
+static void settle(void)
+{
+    for (int i = 0; i < SETTLE_TRIES; i++) {
+        double used = clock_us(CLOCK_PROCESS_CPUTIME_ID);
+        usleep(SETTLE_US);
+        if (clock_us(CLOCK_PROCESS_CPUTIME_ID) - used < SETTLE_US / 10.0) return;
+    }
 }
 
 /* Microseconds that `calls` calls take, all together. */
@@ -50,19 +70,19 @@ static size_t samples_wanted(double seconds, double longest_us)
     return wanted < SAMPLES_MIN ? SAMPLES_MIN : wanted > SAMPLES_MAX ? SAMPLES_MAX : (size_t)wanted;
 }
 
-void contenders_race(struct contender *contenders, size_t count, double seconds, unsigned pause_us)
+void contenders_race(struct contender *contenders, size_t count, double seconds, bool threads)
 {
     double longest = 0;
     for (size_t i = 0; i < count; i++) {
         double us = calibrate(&contenders[i]);
         longest = us > longest ? us : longest;
     }
-    size_t samples = samples_wanted(seconds, longest);
+    size_t samples = samples_wanted(seconds, longest + (threads ? SETTLE_USUAL_US : 0));
     for (size_t i = 0; i < count; i++) contenders[i].samples = fill_memory(samples * sizeof(double));
     for (size_t s = 0; s < samples; s++) {
         for (struct contender *c = contenders; c < contenders + count; c++) {
-            if (pause_us) usleep(pause_us);
-            run_timed(c, 1); /* brings back the caches that the others used */
+            if (threads) settle();
+            run_timed(c, 1); /* brings back the caches that the others used, and wakes its own threads */
             c->samples[s] = run_timed(c, c->batch) / (double)c->batch;
         }
     }
