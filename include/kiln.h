@@ -243,6 +243,13 @@ KILN_API enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *c
                                        const struct kiln_options *options, kiln_sink *sink, void *user,
                                        struct kiln_error *error);
 
+/* Tells the plan lines of the best schedule of every algorithm that can do this, newlines between them, the
+ * planner's choice first; with options->schedule that one's line alone. Each compiles when it is given as
+ * options->schedule. Nothing is compiled. Statuses as kiln_compile. */
+KILN_API enum kiln_status kiln_candidates(struct kiln *k, const struct kiln_conv *conv,
+                                          const struct kiln_options *options, kiln_sink *sink, void *user,
+                                          struct kiln_error *error);
+
 enum kiln_dump {
     KILN_DUMP_IR,     /* LLVM IR as emitted, text */
     KILN_DUMP_IR_OPT, /* after the passes, text */

@@ -7,7 +7,7 @@
 #include "kiln.h"
 
 enum {
-    GENERATOR_VERSION = 1,
+    GENERATOR_VERSION = 2,
     CODE_BUDGET = 800, /* FMAs; about 20 kB of code: what the instruction cache holds with room to spare */
     CODE_BUDGET_MOST = 4096, /* some 90 kB; compiling more takes LLVM seconds */
 };
@@ -26,7 +26,7 @@ struct generator {
     const char *llvm; /* "19.1.7", for keys and reports */
     /* The plan line that would be compiled. */
     enum kiln_status (*plan)(const struct request *, kiln_sink *, void *, struct kiln_error *);
-    /* The best of each algorithm with its estimate, or why it is not applicable; the chosen one says so. */
+    /* The plan lines of the best of each algorithm, with newlines between, the chosen one first. */
     enum kiln_status (*candidates)(const struct request *, kiln_sink *, void *, struct kiln_error *);
     enum kiln_status (*explain)(const struct request *, kiln_sink *, void *, struct kiln_error *);
     /* The whole image, in one call of the sink. */

@@ -246,16 +246,34 @@ enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
 
 /* ---- telling ---- */
 
+/* What is to be told into a sink, and the generator, which tells it. */
+static enum kiln_status job_open(struct job *job, struct kiln *k, const struct kiln_conv *conv,
+                                 const struct kiln_options *options, kiln_sink *sink,
+                                 const struct generator **generator, struct kiln_error *error)
+{
+    if (!sink) return fail(error, KILN_STATUS_INVALID, "sink is NULL");
+    enum kiln_status status = job_read(job, k, conv, options, error);
+    return status ? status : context_generator(k, generator, error);
+}
+
 enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *conv,
                               const struct kiln_options *options, kiln_sink *sink, void *user,
                               struct kiln_error *error)
 {
     struct job job;
     const struct generator *generator;
-    if (!sink) return fail(error, KILN_STATUS_INVALID, "sink is NULL");
-    enum kiln_status status = job_read(&job, k, conv, options, error);
-    if (!status) status = context_generator(k, &generator, error);
+    enum kiln_status status = job_open(&job, k, conv, options, sink, &generator, error);
     return status ? status : generator->explain(&job.request, sink, user, error);
+}
+
+enum kiln_status kiln_candidates(struct kiln *k, const struct kiln_conv *conv,
+                                 const struct kiln_options *options, kiln_sink *sink, void *user,
+                                 struct kiln_error *error)
+{
+    struct job job;
+    const struct generator *generator;
+    enum kiln_status status = job_open(&job, k, conv, options, sink, &generator, error);
+    return status ? status : generator->candidates(&job.request, sink, user, error);
 }
 
 enum kiln_status kiln_dump(struct kiln *k, const struct kiln_conv *conv, const struct kiln_options *options,
@@ -263,11 +281,9 @@ enum kiln_status kiln_dump(struct kiln *k, const struct kiln_conv *conv, const s
 {
     struct job job;
     const struct generator *generator;
-    if (!sink) return fail(error, KILN_STATUS_INVALID, "sink is NULL");
     if ((unsigned)what > KILN_DUMP_IMAGE)
         return fail(error, KILN_STATUS_INVALID, "what is %d: must be one of enum kiln_dump", (int)what);
-    enum kiln_status status = job_read(&job, k, conv, options, error);
-    if (!status) status = context_generator(k, &generator, error);
+    enum kiln_status status = job_open(&job, k, conv, options, sink, &generator, error);
     return status ? status : generator->dump(&job.request, what, sink, user, error);
 }
 

@@ -122,6 +122,9 @@ Test(cli, bad_usage)
         {"kiln help run extra", 2, "nothing goes behind"},
         {"kiln explain '" SMALL "' '" SMALL "'", 2, "explain takes one convolution, not 2"},
         {"kiln run --fry", 2, "unrecognized option '--fry'"},
+        {"kiln accuracy", 2, "accuracy needs a convolution"},
+        {"kiln accuracy " SMALL " --isa fry", 2, "fry"},
+        {"kiln accuracy " SMALL " --layout nhcw", 2, "--layout has 'nhcw'"},
         {"kiln check -x", 2, "invalid option -- 'x'"},
         {"kiln check --full=yes " SMALL, 2, "doesn't allow an argument"},
         {"kiln check -f", 2, "requires an argument"},
@@ -271,6 +274,7 @@ Test(cli, help)
         {"kiln check -h", 0, "EXIT STATUS"},
         {"kiln help run", 0, "--prelu FILE"},
         {"kiln run --help", 0, "EXIT STATUS"},
+        {"kiln accuracy --help", 0, "N(0,1) data"},
         {"kiln check --help", 0, "N passed, N failed, N skipped"},
         {"kiln explain --help", 0, "--at POSITION"},
         {"kiln dump --help", 0, "--ir-opt"},
@@ -326,6 +330,29 @@ Test(cli, check)
 #define TOO_BIG "'conv ic1 ih32000000 iw32000000 oc1 kw1 f32 nhwc' "
 
 /* What memory has no room for fails by itself. */
+/* Every algorithm that applies, or the one that a line names; the lines' own layouts and ISAs, or those
+ * given. */
+Test(cli, accuracy)
+{
+#define FACES "'conv g8 ic8 ih9 iw9 oc8 kh3 kw3 ph1 pw1 f32 nhwc'"
+    static const struct expected cases[] = {
+        {"kiln accuracy " SMALL, 0, "\n1 passed, 0 failed, 0 skipped\n"},
+        {"kiln accuracy " SMALL, 0, "2e-05  conv n1 ic2 iw8 oc3 kw3 f32 nhwc | direct "},
+        {"kiln accuracy '" SMALL " fast'", 0, " 1e-04  conv "},
+        {"kiln accuracy " FACES, 0, "\n2 passed, 0 failed, 0 skipped\n"},
+        {"kiln accuracy " FACES, 0, "\nok   depthwise "},
+        {"kiln accuracy " FACES, 0, "\nok   direct "},
+        {"kiln accuracy " FACES " --layout nhwc,nchw", 0, "\n4 passed, 0 failed, 0 skipped\n"},
+        {"kiln accuracy " FACES " --schedule 'direct unroll=kw'", 0, "\n1 passed, 0 failed, 0 skipped\n"},
+        {"kiln accuracy '" SMALL " | direct ow=3 | sse2' --isa all", 0, "| direct ow=3 | sse2\n"},
+        {"kiln accuracy '" SMALL " | direct ow=3 | sse2' --isa all", 0, "\n1 passed, 0 failed"},
+        {"kiln accuracy -f good.txt", 0, " 0 failed, 0 skipped\n"},
+        {"kiln accuracy '" SMALL " +sigmoid' " SMALL, 0, "\n1 passed, 0 failed, 1 skipped\n"},
+        {"kiln accuracy '" SMALL " | fry ow=3'", 1, "\n0 passed, 1 failed, 0 skipped\n"},
+    };
+    EXPECT(cases);
+}
+
 Test(cli, no_memory)
 {
     const char *asan = getenv("ASAN_OPTIONS");

@@ -185,6 +185,48 @@ Test(reference, an_error_within_the_bound_passes)
     reference_free(&r);
 }
 
+/* Few outputs, and those that post-ops make small, are measured by what sums of so many products come to. */
+Test(reference, errors_are_measured_by_what_chance_does_not_decide)
+{
+    static const struct {
+        const char *conv;
+        double least, most; /* of the scale */
+    } rows[] = {
+        {"conv ic16 iw1 oc4 kw1 f32 nhwc", 4, 12},                     /* four outputs of 16 products */
+        {"conv ic4 ih1 iw1 oc4 kh3 kw3 ph1 pw1 f32 nhwc", 2, 8},       /* of 9 taps, one is inside */
+        {"conv ic25 ih20 iw20 oc16 kh1 kw1 f32 nhwc", 4, 6},           /* as they are: 5 */
+        {"conv ic25 ih20 iw20 oc16 kh1 kw1 f32 nhwc +relu", 2.8, 4.2}, /* half of them 0 */
+        {"conv ic25 ih20 iw20 oc16 kh1 kw1 f32 nhwc +clip(-0.1,0.1)", 5, 5.1}, /* as if not clipped */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct kiln_conv c = conv_of(rows[i].conv);
+        struct reference r;
+        cr_assert(reference_make(&r, &c, false, false, &error));
+        cr_expect(r.scale >= rows[i].least && r.scale <= rows[i].most, "%s: %g", rows[i].conv, r.scale);
+        cr_expect_float_eq(r.tolerance, r.bound * r.scale, 1e-12);
+        reference_free(&r);
+    }
+}
+
+Test(reference, errors_are_measured)
+{
+    struct kiln_conv c = conv_of("conv ic4 ih20 iw20 oc16 kh1 kw1 f32 nhwc");
+    struct reference r;
+    cr_assert(reference_make(&r, &c, false, false, &error));
+    run(&r, &c);
+    struct errors e = reference_errors(&r);
+    cr_expect(e.max == 0 && e.mean == 0);
+    r.data.dst[7] += (float)(0.5 * r.scale);
+    r.data.dst[9] -= (float)(0.25 * r.scale);
+    e = reference_errors(&r);
+    cr_expect_float_eq(e.max, 0.5, 1e-6);
+    cr_expect_float_eq(e.mean, 0.75 / (double)r.count, 1e-9);
+    r.data.dst[3] = NAN;
+    e = reference_errors(&r);
+    cr_expect(isinf(e.max) && isinf(e.mean));
+    reference_free(&r);
+}
+
 /* A sample has every output at the ends of the spatial dimensions, and others anywhere. */
 static void sample_is_good(const char *text)
 {

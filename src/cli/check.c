@@ -1,6 +1,7 @@
 /* kiln check: compiled kernels against the oracle, one line each. */
 #include "ask.h"
 #include "commands.h"
+#include "lists.h"
 #include "reference.h"
 #include "tensors.h"
 
@@ -9,19 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MAX = 16, NAME_ROOM = 32 };
-
-/* Names of a list such as "sse2,avx2". */
-struct names {
-    int count;
-    char at[LIST_MAX][NAME_ROOM];
-};
-
 struct check {
     struct common common;
     bool full;
     const char *layout;
-    struct names isas, layouts;
+    struct lists lists;
     struct kiln *k;
     int passed, failed, skipped;
 };
@@ -35,113 +28,14 @@ struct subject {
     bool made[2];
 };
 
-/* ---- lists ---- */
-
-static bool names_add(struct names *names, const char *name, size_t length)
-{
-    if (length == 0 || length >= NAME_ROOM || names->count == LIST_MAX) return false;
-    memcpy(names->at[names->count], name, length);
-    names->at[names->count++][length] = '\0';
-    return true;
-}
-
-static bool names_read(struct names *names, const char *list)
-{
-    for (;;) {
-        size_t length = strcspn(list, ",");
-        if (!names_add(names, list, length)) return false;
-        if (!list[length]) return true;
-        list += length + 1;
-    }
-}
-
-/* A name that is in the list of --`flag` twice would be worked on twice. */
-static bool names_differ(const struct names *names, const char *flag)
-{
-    for (int i = 0; i < names->count; i++)
-        for (int j = 0; j < i; j++)
-            if (strcmp(names->at[i], names->at[j]) == 0)
-                return complain("--%s has '%s' twice", flag, names->at[i]), false;
-    return true;
-}
-
-static void sink_nothing(void *user, const char *bytes, size_t count)
-{
-    (void)user, (void)bytes, (void)count;
-}
-
-static enum kiln_status isa_status(struct kiln *k, const char *isa, struct kiln_error *error)
-{
-    struct kiln_options options = {.size = sizeof options, .isa = isa};
-    return kiln_cpu_print(k, &options, sink_nothing, NULL, error);
-}
-
-/* The levels that "all" stands for, of every architecture. */
-static const char all_isas[] = "sse2,avx2,avx512,neon";
-
-/* Leaves those ISAs of the list that this machine has; an unknown name is a mistake, except in "all". */
-static bool isas_filter(struct kiln *k, struct names *isas, bool all)
-{
-    int kept = 0;
-    for (int i = 0; i < isas->count; i++) {
-        struct kiln_error error;
-        enum kiln_status status = isa_status(k, isas->at[i], &error);
-        if (status == KILN_STATUS_OK)
-            memmove(isas->at[kept++], isas->at[i], NAME_ROOM);
-        else if (!all)
-            complain("%s", error.text);
-        if (status == KILN_STATUS_INVALID && !all) return false;
-    }
-    isas->count = kept;
-    return kept > 0 || (complain("this machine has none of the ISA levels of --isa"), false);
-}
-
-static bool layouts_check(const struct names *layouts)
-{
-    for (int i = 0; i < layouts->count; i++) {
-        if (strcmp(layouts->at[i], "as-given") == 0)
-            return complain("--layout has 'as-given' among others; it stands alone, for no other layouts"),
-                   false;
-        if (strcmp(layouts->at[i], "nhwc") != 0 && strcmp(layouts->at[i], "nchw") != 0)
-            return complain("--layout has '%s'; it is as-given or a list of nhwc and nchw", layouts->at[i]),
-                   false;
-    }
-    return names_differ(layouts, "layout");
-}
-
-static bool lists_read(struct check *check)
-{
-    const char *isas = check->common.isa, *layouts = check->layout;
-    bool all = isas && strcmp(isas, "all") == 0;
-    if (isas && !names_read(&check->isas, all ? all_isas : isas))
-        return complain("--isa is '%s'; it is 'all' or a list such as sse2,avx2", isas), false;
-    if (!names_differ(&check->isas, "isa")) return false;
-    if (isas && !isas_filter(check->k, &check->isas, all)) return false;
-    if (!layouts || strcmp(layouts, "as-given") == 0) return true;
-    if (!names_read(&check->layouts, layouts))
-        return complain("--layout is '%s'; it is as-given or a list of nhwc and nchw", layouts), false;
-    return layouts_check(&check->layouts);
-}
-
 /* ---- the line of one kernel ---- */
-
-/* The first word behind the index-th '|' of a plan line: its algorithm or its ISA. */
-static const char *plan_word(const struct kiln_plan *plan, int index, char word[NAME_ROOM])
-{
-    const char *at = kiln_plan_text(plan);
-    for (int i = 0; i < index && at; i++) at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL;
-    if (!at) at = "?";
-    at += strspn(at, " ");
-    snprintf(word, NAME_ROOM, "%.*s", (int)strcspn(at, " |"), at);
-    return word;
-}
 
 static void print_head(const char *verdict, const struct kiln_plan *plan, const char *isa, bool exact)
 {
-    char algorithm[NAME_ROOM], level[NAME_ROOM];
+    char algorithm[WORD_ROOM], level[WORD_ROOM];
     if (plan)
-        printf("%-4s %-11s %-9s %-5s  ", verdict, plan_word(plan, 2, level), plan_word(plan, 1, algorithm),
-               exact ? "exact" : "bound");
+        printf("%-4s %-11s %-9s %-5s  ", verdict, plan_word(kiln_plan_text(plan), 2, level),
+               plan_word(kiln_plan_text(plan), 1, algorithm), exact ? "exact" : "bound");
     else {
         printf("%-4s ", verdict);
         plain_put(stdout, isa ? isa : "-", 12);
@@ -193,18 +87,6 @@ static void report_error(struct check *check, const struct subject *s, const cha
 
 /* ---- one kernel ---- */
 
-static enum kiln_status kernel_run(const struct kiln_plan *plan, struct data *data, struct kiln_error *error)
-{
-    void *packed = fill_try(kiln_plan_packed_size(plan), error);
-    if (!packed) return error->status;
-    struct kiln_args args = data->args;
-    args.weights = packed;
-    enum kiln_status status = kiln_pack(plan, data->weights, packed, error);
-    if (status == KILN_STATUS_OK) status = kiln_run(plan, &args, error);
-    free(packed);
-    return status;
-}
-
 /* The reference that suits a plan; NULL: said in *error. */
 static struct reference *reference_for(const struct check *check, struct subject *s,
                                        const struct kiln_plan *plan, struct kiln_error *error)
@@ -219,12 +101,12 @@ static void plan_check(struct check *check, struct subject *s, const struct kiln
 {
     struct kiln_error error;
     struct difference difference;
-    char isa[NAME_ROOM];
+    char isa[WORD_ROOM];
     struct reference *r = reference_for(check, s, plan, &error);
     if (r) reference_clear(r);
-    enum kiln_status status = r ? kernel_run(plan, &r->data, &error) : error.status;
+    enum kiln_status status = r ? data_run(&r->data, plan, &error) : error.status;
     if (status != KILN_STATUS_OK)
-        report_error(check, s, plan_word(plan, 2, isa), status, &error);
+        report_error(check, s, plan_word(kiln_plan_text(plan), 2, isa), status, &error);
     else if (reference_differs(r, &s->conv, &difference))
         report_difference(check, s, plan, r, &difference);
     else
@@ -250,33 +132,27 @@ static void isa_check(struct check *check, struct subject *s, const char *isa)
 
 /* ---- all of them ---- */
 
-/* A line that names its machine is checked as that machine and no other. */
-static void subject_check(struct check *check, const struct line *line, const enum kiln_layout *layout)
+static void subject_check(struct check *check, const struct line *line, const struct kiln_conv *conv)
 {
-    struct subject s = {.line = line, .conv = line->conv};
-    if (layout) s.conv.layout = *layout;
+    struct subject s = {.line = line, .conv = *conv};
     kiln_conv_print(&s.conv, s.text, sizeof s.text);
-    if (line->machine || check->isas.count == 0)
-        isa_check(check, &s, line->machine);
-    else
-        for (int i = 0; i < check->isas.count; i++) isa_check(check, &s, check->isas.at[i]);
+    for (int i = 0; i < lists_isas(&check->lists, line); i++)
+        isa_check(check, &s, lists_isa(&check->lists, line, i));
     for (int i = 0; i < 2; i++)
         if (s.made[i]) reference_free(&s.references[i]);
 }
 
 static void line_check(struct check *check, const struct line *line)
 {
-    if (check->layouts.count == 0) subject_check(check, line, NULL);
-    for (int i = 0; i < check->layouts.count; i++) {
-        enum kiln_layout layout =
-            strcmp(check->layouts.at[i], "nchw") == 0 ? KILN_LAYOUT_NCHW : KILN_LAYOUT_NHWC;
-        subject_check(check, line, &layout);
+    for (int i = 0; i < lists_convs(&check->lists); i++) {
+        struct kiln_conv conv = lists_conv(&check->lists, line, i);
+        subject_check(check, line, &conv);
     }
 }
 
 static int check_all(struct check *check)
 {
-    if (!lists_read(check)) return EXIT_USAGE;
+    if (!lists_read(&check->lists, check->k, check->common.isa, check->layout)) return EXIT_USAGE;
     for (size_t i = 0; i < check->common.convs.count; i++) line_check(check, &check->common.convs.at[i]);
     printf("%d passed, %d failed, %d skipped\n", check->passed, check->failed, check->skipped);
     return check->failed ? EXIT_FAILED : EXIT_GOOD;
@@ -284,12 +160,8 @@ static int check_all(struct check *check)
 
 static const struct flag flags[] = {
     FLAG_FILE,
-    {"isa", "LIST",
-     "'all' (sse2, avx2, avx512 and neon, as far as this machine has them) or a list\nof these: " ISA_LEVELS
-     ";\ndefault: the best there is",
-     flag_text, offsetof(struct common, isa)},
-    {"layout", "LIST", "nhwc, nchw, or both as a list, instead of the layouts given; or as-given", flag_text,
-     offsetof(struct check, layout)},
+    FLAG_ISAS,
+    {"layout", "LIST", LAYOUTS_HELP, flag_text, offsetof(struct check, layout)},
     {"full", NULL, "compare every output, however long that takes", flag_true, offsetof(struct check, full)},
     FLAG_THREADS,
     FLAG_SCHEDULE,

@@ -209,3 +209,15 @@ void data_free(struct data *data)
     for (int i = 0; i < data->tensors; i++) free(data->owned[i]);
     *data = (struct data){0};
 }
+
+enum kiln_status data_run(struct data *data, const struct kiln_plan *plan, struct kiln_error *error)
+{
+    void *packed = fill_try(kiln_plan_packed_size(plan), error);
+    if (!packed) return error->status;
+    struct kiln_args args = data->args;
+    args.weights = packed;
+    enum kiln_status status = kiln_pack(plan, data->weights, packed, error);
+    if (status == KILN_STATUS_OK) status = kiln_run(plan, &args, error);
+    free(packed);
+    return status;
+}

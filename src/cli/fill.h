@@ -23,6 +23,9 @@ struct data {
 bool data_make(struct data *data, const struct kiln_conv *conv, enum fill fill, struct kiln_error *error);
 void data_free(struct data *data);
 
+/* Packs the weights and runs the plan. */
+enum kiln_status data_run(struct data *data, const struct kiln_plan *plan, struct kiln_error *error);
+
 /* Whether the conv's sums and post-ops can be exact on FILL_INTEGERS data: short enough a reduction,
  * and no post-op that leaves the integers before the last. */
 bool fill_exact(const struct kiln_conv *conv);

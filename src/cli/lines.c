@@ -107,3 +107,13 @@ void lines_free(struct lines *lines)
     free(lines->at);
     *lines = (struct lines){0};
 }
+
+const char *plan_word(const char *plan, int index, char word[WORD_ROOM])
+{
+    const char *at = plan;
+    for (int i = 0; i < index && at; i++) at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL;
+    if (!at) at = "?";
+    at += strspn(at, " ");
+    snprintf(word, WORD_ROOM, "%.*s", (int)strcspn(at, " |"), at);
+    return word;
+}

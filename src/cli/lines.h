@@ -27,4 +27,9 @@ bool lines_add(struct lines *lines, const char *text, const char *where);
 
 void lines_free(struct lines *lines);
 
+/* The first word behind the index-th '|' of a plan line, such as its algorithm (1) or its ISA (2), or "?".
+ * Returns `word`. */
+enum { WORD_ROOM = 32 };
+const char *plan_word(const char *plan, int index, char word[WORD_ROOM]);
+
 #endif

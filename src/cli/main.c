@@ -12,6 +12,7 @@ static const struct command {
 } commands[] = {
     {"run", cli_run, "run a convolution on .npy files"},
     {"check", cli_check, "compile and compare with the oracle"},
+    {"accuracy", cli_accuracy, "measure the errors of every algorithm"},
     {"explain", cli_explain, "tell what would run and why, or one output element term by term"},
     {"dump", cli_dump, "write IR, assembly, object or image of a kernel"},
     {"bench", cli_bench, "time kernels, beside other libraries if asked"},

@@ -15,7 +15,7 @@ enum { SAMPLE_SHARE = 5 };
 enum {
     SAMPLE_RANDOM = 20000, /* outputs anywhere, besides all on borders */
     BORDER_MOST = 1 << 19, /* border outputs beyond which these too are a sample: some seconds' work */
-    FEW = 64               /* outputs whose RMS is not telling */
+    FEW = 1024             /* outputs whose RMS is not telling: they are made of few numbers */
 };
 
 /* ---- positions and offsets ---- */
@@ -178,13 +178,38 @@ static bool squashes(const struct kiln_conv *c)
     return false;
 }
 
-/* The RMS of the outputs; where that is not telling, at least that of sums of N(0,1) products. */
+/* Taps of all outputs along one dimension that read src, and not a zero outside of it. */
+static double taps_inside(int64_t out, int64_t in, int64_t kernel, int64_t stride, int64_t dilation,
+                          int64_t pad)
+{
+    double inside = 0;
+    for (int64_t o = 0; o < out; o++)
+        for (int64_t k = 0; k < kernel; k++) {
+            int64_t at = o * stride - pad + k * dilation;
+            inside += at >= 0 && at < in;
+        }
+    return inside;
+}
+
+/* The mean number of products of an output, those of zeros outside of src not counted. */
+static double mean_products(const struct kiln_conv *c)
+{
+    int64_t out[3];
+    kiln_conv_output(c, out, NULL);
+    if (c->mode != KILN_MODE_ZEROS) return (double)conv_products(c);
+    double taps = taps_inside(out[0], c->id, c->kd, c->sd, c->dd, c->pf) *
+                  taps_inside(out[1], c->ih, c->kh, c->sh, c->dh, c->pt) *
+                  taps_inside(out[2], c->iw, c->kw, c->sw, c->dw, c->pl);
+    return (double)(c->ic / c->g) * taps / (double)(out[0] * out[1] * out[2]);
+}
+
+/* The RMS of the outputs; where chance or post-ops decide that, at least that of sums of N(0,1) products. */
 static double scale_of(const struct reference *r, const struct kiln_conv *c)
 {
     double squares = 0;
     for (size_t i = 0; i < r->count; i++) squares += (double)r->want[i] * r->want[i];
-    double rms = sqrt(squares / (double)r->count), sums = sqrt((double)conv_products(c));
-    return r->count < FEW || squashes(c) ? fmax(rms, sums) : rms;
+    double rms = sqrt(squares / (double)r->count);
+    return r->count < FEW || squashes(c) ? fmax(rms, sqrt(mean_products(c))) : rms;
 }
 
 static const double bounds[] = {
@@ -198,7 +223,9 @@ bool reference_make(struct reference *r, const struct kiln_conv *c, bool exact, 
     bool all = full || conv_work(c) <= FULL_FLOPS || r->data.dst_count <= SAMPLE_SHARE * SAMPLE_RANDOM;
     bool made = (all ? want_all : want_sample)(r, c, error);
     if (!made) return reference_free(r), false;
-    r->tolerance = exact ? 0 : bounds[c->accuracy] * scale_of(r, c);
+    r->scale = scale_of(r, c);
+    r->bound = bounds[c->accuracy];
+    r->tolerance = exact ? 0 : r->bound * r->scale;
     return true;
 }
 
@@ -215,6 +242,19 @@ void reference_free(struct reference *r)
 void reference_clear(struct reference *r)
 {
     for (size_t i = 0; i < r->data.dst_count; i++) r->data.dst[i] = NAN;
+}
+
+struct errors reference_errors(const struct reference *r)
+{
+    struct errors e = {0, 0};
+    for (size_t i = 0; i < r->count; i++) {
+        double error = fabs((double)r->data.dst[r->where ? r->where[i] : i] - r->want[i]);
+        if (isnan(error)) return (struct errors){INFINITY, INFINITY};
+        e.max = fmax(e.max, error);
+        e.mean += error / (double)r->count;
+    }
+    if (r->scale > 0) e.max /= r->scale, e.mean /= r->scale;
+    return e;
 }
 
 /* The first output that differs: its offset, or dst_count if none does. Written so that NaN differs. */

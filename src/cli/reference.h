@@ -7,11 +7,15 @@
 
 struct reference {
     struct data data;
-    bool exact;    /* small integers, compared by value; else N(0,1), within `tolerance` */
-    size_t count;  /* outputs compared */
-    size_t *where; /* their offsets in dst; NULL: all of them */
-    float *want;   /* what the oracle says of them */
-    double tolerance;
+    bool exact;       /* small integers, compared by value; else N(0,1), within `tolerance` */
+    size_t count;     /* outputs compared */
+    size_t *where;    /* their offsets in dst; NULL: all of them */
+    float *want;      /* what the oracle says of them */
+    double scale;     /* what errors on N(0,1) data are measured by: the RMS of the output; but of at least
+                         that which sums of so many products have, where outputs are few or post-ops
+                         make them small */
+    double bound;     /* the largest error that the accuracy allows, as a part of scale */
+    double tolerance; /* the largest difference allowed: 0 if exact */
 };
 
 /* Makes data and asks the oracle: about every output of convs up to 2 GFLOP, or if `full`, else about
@@ -29,6 +33,12 @@ struct difference {
  * An output that is still NaN differs even outside the sample. */
 bool reference_differs(const struct reference *reference, const struct kiln_conv *conv,
                        struct difference *difference);
+
+/* Errors of data.dst as parts of scale; infinite if any is NaN. */
+struct errors {
+    double max, mean;
+};
+struct errors reference_errors(const struct reference *reference);
 
 /* Sets data.dst to NaN. */
 void reference_clear(struct reference *reference);

@@ -146,15 +146,19 @@ static enum kiln_status generator_compile(const struct request *r, kiln_sink *si
     return generate(r, KILN_DUMP_IMAGE, sink, user, error);
 }
 
+static void sink_line(const struct plan *p, kiln_sink *sink, void *user)
+{
+    char line[KILN_TEXT_MAX];
+    sink(user, line, plan_print(p, line, sizeof line));
+}
+
 static enum kiln_status generator_plan(const struct request *r, kiln_sink *sink, void *user,
                                        struct kiln_error *error)
 {
     struct plan p;
-    char line[KILN_TEXT_MAX];
     enum kiln_status status = make_plan(r, &p, error);
-    if (status) return status;
-    sink(user, line, plan_print(&p, line, sizeof line));
-    return KILN_STATUS_OK;
+    if (!status) sink_line(&p, sink, user);
+    return status;
 }
 
 static enum kiln_status generator_explain(const struct request *r, kiln_sink *sink, void *user,
@@ -181,13 +185,16 @@ static enum kiln_status generator_candidates(const struct request *r, kiln_sink 
 {
     struct plan p;
     struct choice choice;
+    if (r->schedule) return generator_plan(r, sink, user, error);
     enum kiln_status status = read_request(r, &p, error);
     if (!status) status = choose_plan(r, &p, &choice, error);
     if (status) return status;
-    char room[EXPLAIN_ROOM / 4];
-    struct text t = text_into(room, sizeof room);
-    explain_choice(&choice, false, &t);
-    sink(user, room, t.length < sizeof room ? t.length : sizeof room - 1);
+    sink_line(&p, sink, user);
+    for (int i = 0; i < algo_count; i++) {
+        if (i == choice.winner || !choice.contenders[i].has_best) continue;
+        sink(user, "\n", 1);
+        sink_line(&choice.contenders[i].best, sink, user);
+    }
     return KILN_STATUS_OK;
 }
 

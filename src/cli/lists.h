@@ -1,0 +1,38 @@
+/* lists: the ISAs and layouts that a command on many convolutions works through. */
+#ifndef KILN_CLI_LISTS_H
+#define KILN_CLI_LISTS_H
+
+#include "lines.h"
+
+enum { LIST_MAX = 16, NAME_ROOM = 32 };
+
+/* Names of a list such as "sse2,avx2". */
+struct names {
+    int count;
+    char at[LIST_MAX][NAME_ROOM];
+};
+
+struct lists {
+    struct names isas, layouts; /* empty: the best there is; the layout given */
+};
+
+#define FLAG_ISAS                                                                       \
+    {"isa", "LIST",                                                                     \
+     "'all' (sse2, avx2, avx512 and neon, as far as this machine has them) or a list\n" \
+     "of these: " ISA_LEVELS ";\ndefault: the best there is",                           \
+     flag_text, offsetof(struct common, isa)}
+#define LAYOUTS_HELP "nhwc, nchw, or both as a list, instead of the layouts given; or as-given"
+
+/* Reads what --isa and --layout were given, NULL where they were not. "all" leaves out what this machine
+ * lacks. False: said on standard error. */
+bool lists_read(struct lists *lists, struct kiln *k, const char *isas, const char *layouts);
+
+/* The convolutions that a line stands for: itself, or in each layout of the list. */
+int lists_convs(const struct lists *lists);
+struct kiln_conv lists_conv(const struct lists *lists, const struct line *line, int i);
+
+/* The ISAs it is for: the one that it names and no other, or those of the list, or NULL: the best. */
+int lists_isas(const struct lists *lists, const struct line *line);
+const char *lists_isa(const struct lists *lists, const struct line *line, int i);
+
+#endif
