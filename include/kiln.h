@@ -237,8 +237,9 @@ KILN_API const struct kiln_conv *kiln_plan_conv(const struct kiln_plan *plan);
 typedef void kiln_sink(void *user, const char *bytes, size_t count);
 
 /* Tells what would run, why that and not another, and what it costs: the plan line, the loop nest,
- * registers, loads, FMAs, flops, bytes, the estimate, and a line per rejected candidate. Nothing is
- * compiled. Statuses as kiln_compile. */
+ * registers, loads, FMAs, flops, bytes, the estimate with its parts and the one that binds, every
+ * algorithm's best or why there is none, and the runners-up. Nothing is compiled. Statuses as kiln_compile.
+ */
 KILN_API enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *conv,
                                        const struct kiln_options *options, kiln_sink *sink, void *user,
                                        struct kiln_error *error);

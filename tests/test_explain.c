@@ -89,9 +89,24 @@ Test(explain, is_golden)
 /* What a reader needs is there whatever the numbers are. */
 Test(explain, holds_what_it_promises)
 {
-    static const char *const parts[] = {
-        " | direct ",   "acc[",      "registers  ", "of 32",  "tasks      ",
-        "bytes packed", "flop/byte", "candidates",  "chosen", "not applicable: "};
+    static const char *const parts[] = {" | direct ",
+                                        "acc[",
+                                        "registers  ",
+                                        "of 32",
+                                        "tasks      ",
+                                        "bytes packed",
+                                        "flop/byte",
+                                        "candidates",
+                                        "chosen",
+                                        "not applicable: ",
+                                        "of peak",
+                                        "bound by   ",
+                                        "\n  fma   ",
+                                        "\n  overhead ",
+                                        "runners-up",
+                                        "other tile ",
+                                        " times the chosen: ",
+                                        "loses on "};
     struct bytes b = explained(&goldens[0]);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         cr_expect(strstr(b.at, parts[i]), "no '%s' in\n%s", parts[i], b.at);

@@ -25,8 +25,9 @@ static const struct flag flags[] = {
 
 static const char about[] =
     "Without --at it prints the plan: its line, the loop nest with what is unrolled, registers,\n"
-    "FMAs and loads of the inner body, flops, bytes, the estimate, and why the other candidates\n"
-    "were not taken. Nothing is compiled.\n" PLAN_LINE_HELP "\n"
+    "FMAs and loads of the inner body, flops, bytes; the estimate, what each part of it would take\n"
+    "alone, and which one binds; every algorithm's best; and the runners-up, with what they lose on.\n"
+    "Nothing is compiled.\n" PLAN_LINE_HELP "\n"
     "With --at it prints how one output element comes about: for each input channel a line per\n"
     "tap with the position and value read, the weight and their product; subtotals; the post-ops;\n"
     "and last \"= VALUE\". The tensors come from .npy files, as for `kiln run`. No schedule or\n"

@@ -2,6 +2,7 @@
 
 #include "algo.h"
 #include "conv.h"
+#include "machine.h"
 
 #include <math.h>
 
@@ -11,18 +12,15 @@ static double peak_cycles(const struct plan *p)
     return conv_flops(&p->conv) / 2 / p->cpu.lanes / p->cpu.fma_per_cycle;
 }
 
-/* Decimals are put as scaled integers: the '.' of printf depends on the locale. */
-static void put_fixed(struct text *t, double v, int decimals)
+/* Two decimals, as scaled integers: the '.' of printf depends on the locale. */
+static void put_ratio(struct text *t, double v)
 {
     if (v > 1e15) { /* beyond what counts in decimals */
         text_put(t, "%.0f", v);
         return;
     }
-    long long scale = decimals ? 10 : 1, units = llround(v * (double)scale);
-    if (decimals)
-        text_put(t, "%lld.%lld", units / scale, units % scale);
-    else
-        text_put(t, "%lld", units);
+    long long hundredths = llround(v * 100);
+    text_put(t, "%lld.%02lld", hundredths / 100, hundredths % 100);
 }
 
 static double conv_bytes(const struct kiln_conv *c)
@@ -31,24 +29,115 @@ static double conv_bytes(const struct kiln_conv *c)
     return 4 * ((double)conv_src_count(c) + (double)conv_weights_count(c) + add * (double)conv_dst_count(c));
 }
 
-static void put_cost(const struct plan *p, const struct cost *c, struct text *t)
+/* ---- the parts of an estimate ---- */
+
+/* What a part's cycles go by, and what it means that no other part has more; %s: numbers of the plan. */
+struct part {
+    const char *name;
+    size_t offset;
+    void (*put_what)(const struct plan *p, const struct cost *c, struct text *t);
+    const char *why;
+};
+
+static void put_fma(const struct plan *p, const struct cost *c, struct text *t)
 {
-    static const struct {
-        const char *name;
-        size_t offset;
-    } parts[] = {{"fma", offsetof(struct cost, fma)},       {"loads", offsetof(struct cost, loads)},
-                 {"issue", offsetof(struct cost, issue)},   {"latency", offsetof(struct cost, latency)},
-                 {"memory", offsetof(struct cost, memory)}, {"overhead", offsetof(struct cost, overhead)}};
-    text_put(t, "  estimate   ");
-    put_fixed(t, c->cycles, 0);
-    text_put(t, " cycles, ");
-    put_fixed(t, 100 * peak_cycles(p) / c->cycles, 0);
-    text_put(t, " %% of peak; alone:");
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        text_put(t, "%s %s ", i ? "," : "", parts[i].name);
-        put_fixed(t, *(const double *)((const char *)c + parts[i].offset), 0);
+    text_put(t, "%d vector%s a cycle, of %d lanes", p->cpu.fma_per_cycle, p->cpu.fma_per_cycle > 1 ? "s" : "",
+             p->cpu.lanes);
+    (void)c;
+}
+
+static void put_loads(const struct plan *p, const struct cost *c, struct text *t)
+{
+    text_put(t, "%lld for %lld fma in a body, %d a cycle where L1 has them", (long long)c->tile_loads,
+             (long long)c->tile_fmas, p->cpu.load_per_cycle);
+}
+
+static void put_issue(const struct plan *p, const struct cost *c, struct text *t)
+{
+    (void)p, (void)c;
+    text_put(t, "%d instructions a cycle", ISSUE_WIDTH);
+}
+
+static void put_latency(const struct plan *p, const struct cost *c, struct text *t)
+{
+    (void)p, (void)c;
+    text_put(t, "%d cycles from one fma of an accumulator to its next", FMA_LATENCY);
+}
+
+static const char *home_name(const struct cpu *cpu, double floats)
+{
+    static const char *const names[] = {
+        [HOME_L1] = "L1", [HOME_L2] = "L2", [HOME_L3] = "L3", [HOME_MEMORY] = "memory"};
+    return names[home_of(cpu, 4 * floats)];
+}
+
+static void put_memory(const struct plan *p, const struct cost *c, struct text *t)
+{
+    (void)c;
+    text_put(t, "src in %s, weights in %s, dst in %s", home_name(&p->cpu, (double)conv_src_count(&p->conv)),
+             home_name(&p->cpu, (double)p->algo->sizes(p).packed),
+             home_name(&p->cpu, (double)conv_dst_count(&p->conv)));
+}
+
+static void put_transform(const struct plan *p, const struct cost *c, struct text *t)
+{
+    (void)p, (void)c;
+    text_put(t, "of src before the sums, and of sums behind them");
+}
+
+static void put_overhead(const struct plan *p, const struct cost *c, struct text *t)
+{
+    (void)p, (void)c;
+    text_put(t, "loops, edges, prologues and epilogues");
+}
+
+#define PART(name, why) {#name, offsetof(struct cost, name), put_##name, why}
+static const struct part parts[] = {
+    PART(fma, "the FMA units have the most to do"),
+    PART(loads, "reading has the most to do: the ports, or the cache that the weights come from"),
+    PART(issue, "there are more instructions than the core starts"),
+    PART(latency, "there are too few accumulators: each waits for its own last fma"),
+    PART(memory, "what lies beyond L1 does not come and go faster"),
+    PART(transform, "transforming data takes longer than the sums"),
+    PART(overhead, "what is around the tiles takes longer than they do"),
+};
+#undef PART
+enum { PARTS = sizeof parts / sizeof *parts };
+
+static double part_cycles(const struct cost *c, const struct part *part)
+{
+    return *(const double *)((const char *)c + part->offset);
+}
+
+/* The part that would take longest alone. */
+static const struct part *part_binding(const struct cost *c)
+{
+    const struct part *most = parts;
+    for (const struct part *part = parts; part < parts + PARTS; part++)
+        if (part_cycles(c, part) > part_cycles(c, most)) most = part;
+    return most;
+}
+
+static void put_share(struct text *t, double part, double whole)
+{
+    text_put(t, "%3.0f %%", 100 * part / whole);
+}
+
+static void put_estimate(const struct plan *p, const struct cost *c, struct text *t)
+{
+    const struct part *binding = part_binding(c);
+    text_put(t, "  estimate   %.0f cycles, %.0f %% of peak\n", c->cycles, 100 * peak_cycles(p) / c->cycles);
+    text_put(t, "  bound by   %s: %s\n\n", binding->name, binding->why);
+    text_put(t, "  part             cycles  share, of parts that overlap\n");
+    for (const struct part *part = parts; part < parts + PARTS; part++) {
+        double cycles = part_cycles(c, part);
+        if (cycles == 0) continue;
+        text_put(t, "  %-9s  %12.0f  ", part->name, cycles);
+        put_share(t, cycles, c->cycles);
+        text_put(t, "  ");
+        part->put_what(p, c, t);
+        text_put(t, "\n");
     }
-    text_put(t, "\n");
 }
 
 void explain_plan(const struct plan *p, struct text *t)
@@ -67,26 +156,27 @@ void explain_plan(const struct plan *p, struct text *t)
     text_put(t, "  memory     %lld bytes packed, %lld scratch\n", (long long)sizes.packed * 4,
              (long long)sizes.scratch * 4);
     text_put(t, "  work       %.0f flop, %.0f bytes, ", flops, bytes);
-    put_fixed(t, flops / bytes, 1);
+    put_ratio(t, flops / bytes);
     text_put(t, " flop/byte\n");
-    put_cost(p, &c, t);
+    put_estimate(p, &c, t);
 }
 
-static void put_schedule(const char *what, const struct plan *p, const struct cost *c, struct text *t)
+/* ---- candidates ---- */
+
+static void put_schedule(const struct plan *p, const struct cost *c, struct text *t)
 {
     char schedule[KILN_TEXT_MAX];
     plan_print_schedule(p, schedule, sizeof schedule);
-    text_put(t, "%s: ", what);
-    put_fixed(t, c->cycles, 0);
-    text_put(t, " cycles, %lld fma unrolled: %s", (long long)c->fmas, schedule);
+    text_put(t, "%.0f cycles, %.0f %% of peak, %lld fma unrolled: %s", c->cycles,
+             100 * peak_cycles(p) / c->cycles, (long long)c->fmas, schedule);
 }
 
 /* The fastest schedule of an algorithm where another with less code was near enough. */
 static void put_fastest(const struct contender *c, struct text *t)
 {
     if (c->fastest_cost.fmas == c->cost.fmas) return;
-    text_put(t, "\n  %-10s ", "");
-    put_schedule("more code for little", &c->fastest, &c->fastest_cost, t);
+    text_put(t, "\n  %-10s more code for little: ", "");
+    put_schedule(&c->fastest, &c->fastest_cost, t);
 }
 
 static void put_contender(const struct contender *c, const struct contender *winner, struct text *t)
@@ -101,16 +191,101 @@ static void put_contender(const struct contender *c, const struct contender *win
                  c->offered, c->over_budget, c->over_scratch);
         return;
     }
-    put_schedule(c == winner ? "chosen" : "slower", &c->best, &c->cost, t);
+    text_put(t, c == winner ? "chosen: " : "slower: ");
+    put_schedule(&c->best, &c->cost, t);
     put_fastest(c, t);
     text_put(t, "\n  %-10s of %d schedules, %d over the code budget", "", c->offered, c->over_budget);
     if (c->over_scratch) text_put(t, ", %d over the scratch limit", c->over_scratch);
     text_put(t, "\n");
 }
 
-void explain_choice(const struct choice *choice, bool given, struct text *t)
+/* ---- who came second, and why ---- */
+
+/* A plan and what it costs. */
+struct rival {
+    const struct plan *plan;
+    const struct cost *cost;
+};
+
+/* Differences below this would be told as none. */
+static const double LEAST_CYCLES = 0.5;
+
+/* The part of which `lost` has the most cycles more than `won`, or NULL: it has more of none. */
+static const struct part *part_lost(const struct cost *lost, const struct cost *won)
+{
+    const struct part *most = NULL;
+    double worst = LEAST_CYCLES;
+    for (const struct part *part = parts; part < parts + PARTS; part++) {
+        double more = part_cycles(lost, part) - part_cycles(won, part);
+        if (more > worst) worst = more, most = part;
+    }
+    return most;
+}
+
+/* Where `lost` is behind `won`, in a line. */
+static void put_loss(const struct rival *lost, const struct rival *won, struct text *t)
+{
+    const struct part *part = part_lost(lost->cost, won->cost);
+    bool as_fast = lost->cost->cycles < won->cost->cycles + LEAST_CYCLES;
+    text_put(t, "\n  %-10s loses on ", "");
+    if (as_fast && lost->cost->fmas > won->cost->fmas)
+        text_put(t, "code: %lld fma unrolled, not %lld", (long long)lost->cost->fmas,
+                 (long long)won->cost->fmas);
+    else if (as_fast)
+        text_put(t, "nothing that the estimate sees");
+    else if (part)
+        text_put(t, "%s: %.0f cycles, not %.0f", part->name, part_cycles(lost->cost, part),
+                 part_cycles(won->cost, part));
+    else
+        text_put(t, "no part alone: they hide each other less");
+    text_put(t, "\n");
+}
+
+static void put_rival(const char *what, const struct rival *lost, const struct rival *won, struct text *t)
+{
+    text_put(t, "  %-10s ", what);
+    put_ratio(t, lost->cost->cycles / won->cost->cycles);
+    text_put(t, " times the chosen: ");
+    put_schedule(lost->plan, lost->cost, t);
+    put_loss(lost, won, t);
+}
+
+/* The best of another algorithm, or NULL. */
+static const struct contender *second_of(const struct choice *choice)
+{
+    const struct contender *second = NULL;
+    for (int i = 0; i < algo_count; i++) {
+        const struct contender *c = &choice->contenders[i];
+        if (i == choice->winner || !c->has_best) continue;
+        if (!second || c->cost.cycles < second->cost.cycles) second = c;
+    }
+    return second;
+}
+
+static void put_runners_up(const struct choice *choice, const struct limits *limits, struct text *t)
+{
+    const struct contender *winner = &choice->contenders[choice->winner], *second = second_of(choice);
+    const struct rival chosen = {&winner->best, &winner->cost};
+    struct contender other;
+    text_put(t, "\n  runners-up\n");
+    if (second) put_rival(second->algo->name, &(struct rival){&second->best, &second->cost}, &chosen, t);
+    if (!planner_alternative(&winner->best, limits, &other, NULL) && other.has_best)
+        put_rival("other tile", &(struct rival){&other.best, &other.cost}, &chosen, t);
+    else if (!second)
+        text_put(t, "  none\n");
+}
+
+void explain_choice(const struct choice *choice, const struct limits *limits, const struct plan *given,
+                    struct text *t)
 {
     const struct contender *winner = &choice->contenders[choice->winner];
     text_put(t, given ? "\n  the schedule was given; the planner's candidates\n" : "\n  candidates\n");
     for (int i = 0; i < algo_count; i++) put_contender(&choice->contenders[i], winner, t);
+    if (given) {
+        struct cost cost = given->algo->cost(given);
+        text_put(t, "\n  beside the planner's choice\n");
+        put_rival("given", &(struct rival){given, &cost}, &(struct rival){&winner->best, &winner->cost}, t);
+    } else {
+        put_runners_up(choice, limits, t);
+    }
 }

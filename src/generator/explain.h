@@ -5,11 +5,13 @@
 #include "planner.h"
 #include "text.h"
 
-/* The plan line, its nest, registers, work, estimate. */
+/* The plan line, its nest, registers, work, estimate and the parts of it. */
 void explain_plan(const struct plan *p, struct text *t);
 
-/* A line per algorithm: the schedule chosen or the best of it with its estimate, or why not. `given`: the
- * plan explained before was not the planner's but the caller's. */
-void explain_choice(const struct choice *choice, bool given, struct text *t);
+/* A line per algorithm: the schedule chosen or the best of it with its estimate, or why not; then the
+ * runners-up, each with what it loses on: the best of another algorithm, and of the chosen one with another
+ * tile. `given`: the plan explained before was the caller's, and is compared with the choice instead. */
+void explain_choice(const struct choice *choice, const struct limits *limits, const struct plan *given,
+                    struct text *t);
 
 #endif

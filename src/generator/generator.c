@@ -173,7 +173,9 @@ static enum kiln_status generator_explain(const struct request *r, kiln_sink *si
     if (!status) {
         struct plan asked = {.conv = p.conv, .cpu = p.cpu};
         explain_plan(&p, &t);
-        if (!choose_plan(r, &asked, &choice, NULL)) explain_choice(&choice, r->schedule != NULL, &t);
+        struct limits limits = limits_of(r);
+        if (!choose_plan(r, &asked, &choice, NULL))
+            explain_choice(&choice, &limits, r->schedule ? &p : NULL, &t);
         sink(user, room, t.length < EXPLAIN_ROOM ? t.length : EXPLAIN_ROOM - 1);
     }
     free(room);

@@ -28,12 +28,20 @@ static inline double rate(const struct cpu *cpu, int per_cycle, int64_t lanes)
 /* Whether so much does not stay in L2, which other things share. */
 static inline bool beyond_l2(const struct cpu *cpu, double bytes) { return bytes > 0.7 * (double)cpu->l2; }
 
-/* Bytes a cycle that stream from the innermost cache able to hold `bytes`; L1 is counted as loads. */
+/* The innermost cache able to hold `bytes` beside other things. */
+enum home { HOME_L1, HOME_L2, HOME_L3, HOME_MEMORY };
+static inline enum home home_of(const struct cpu *cpu, double bytes)
+{
+    if (bytes <= 0.6 * (double)cpu->l1d) return HOME_L1;
+    if (!beyond_l2(cpu, bytes)) return HOME_L2;
+    return bytes <= 0.7 * (double)cpu->l3 ? HOME_L3 : HOME_MEMORY;
+}
+
+/* Bytes a cycle that stream from there; L1 is counted as loads. */
 static inline double stream_rate(const struct cpu *cpu, double bytes)
 {
-    if (bytes <= 0.6 * (double)cpu->l1d) return 1e9;
-    if (!beyond_l2(cpu, bytes)) return 24;
-    return bytes <= 0.7 * (double)cpu->l3 ? 10 : 5;
+    static const double rates[] = {[HOME_L1] = 1e9, [HOME_L2] = 24, [HOME_L3] = 10, [HOME_MEMORY] = 5};
+    return rates[home_of(cpu, bytes)];
 }
 
 /* Cycles of parts that overlap: the largest, and more where others come near it, since none of them

@@ -18,6 +18,7 @@ enum { MAX_FRONT = 64 };
 struct front {
     struct contender *contender;
     const struct limits *limits;
+    const struct plan *except; /* not with this one's tile; NULL: any */
     int n;
     struct plan plans[MAX_FRONT];
     struct cost costs[MAX_FRONT];
@@ -43,10 +44,16 @@ bool planner_allows_scratch(const struct limits *limits, const struct plan *p)
     return !limits->scratch || plan_scratch(p) <= limits->scratch;
 }
 
+static bool same_tile(const struct plan *p, const struct plan *q)
+{
+    return p->by == q->by && p->vec == q->vec && p->ow == q->ow && p->oh == q->oh && p->oc == q->oc;
+}
+
 static void consider(void *user, const struct plan *p)
 {
     struct front *f = user;
     struct cost cost;
+    if (f->except && same_tile(p, f->except)) return;
     if (plan_check(p, &cost, NULL)) return;
     f->contender->offered++;
     bool over_budget = cost.fmas > f->limits->fmas;
@@ -65,15 +72,14 @@ static void consider(void *user, const struct plan *p)
 }
 
 static enum kiln_status contend(struct contender *c, const struct plan *asked, const struct limits *limits,
-                                struct kiln_error *error)
+                                const struct plan *except, struct kiln_error *error)
 {
-    struct plan p = *asked;
-    p.algo = c->algo;
+    struct plan p = {.conv = asked->conv, .cpu = asked->cpu, .algo = c->algo};
     c->why = plan_inapplicable(&p);
     if (c->why) return KILN_STATUS_OK;
     struct front *f = malloc(sizeof *f);
     if (!f) return fail(error, KILN_STATUS_MEMORY, "no memory to plan in");
-    f->contender = c, f->limits = limits, f->n = 0;
+    f->contender = c, f->limits = limits, f->except = except, f->n = 0;
     c->algo->propose(&p, consider, f);
     for (int i = 0; i < f->n && !c->has_best; i++)
         if (f->costs[i].cycles <= f->costs[f->n - 1].cycles * near_best)
@@ -108,10 +114,17 @@ enum kiln_status planner_choose(const struct plan *p, const struct limits *limit
     for (int i = 0; i < algo_count; i++) {
         struct contender *c = &choice->contenders[i];
         *c = (struct contender){.algo = algos[i]};
-        enum kiln_status status = contend(c, p, limits, error);
+        enum kiln_status status = contend(c, p, limits, NULL, error);
         if (status) return status;
         const struct contender *best = choice->winner < 0 ? NULL : &choice->contenders[choice->winner];
         if (c->has_best && (!best || c->cost.cycles < best->cost.cycles)) choice->winner = i;
     }
     return choice->winner >= 0 ? KILN_STATUS_OK : fail_limits(limits, choice, error);
+}
+
+enum kiln_status planner_alternative(const struct plan *chosen, const struct limits *limits,
+                                     struct contender *other, struct kiln_error *error)
+{
+    *other = (struct contender){.algo = chosen->algo};
+    return contend(other, chosen, limits, chosen, error);
 }

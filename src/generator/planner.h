@@ -36,6 +36,11 @@ struct choice {
 enum kiln_status planner_choose(const struct plan *p, const struct limits *limits, struct choice *choice,
                                 struct kiln_error *error);
 
+/* What its algorithm would offer in place of a chosen plan, with another tile: the same tile in other loops
+ * is no other idea. other->has_best is false where there is none. */
+enum kiln_status planner_alternative(const struct plan *chosen, const struct limits *limits,
+                                     struct contender *other, struct kiln_error *error);
+
 /* Whether a checked plan's scratch is within the limits. */
 bool planner_allows_scratch(const struct limits *limits, const struct plan *p);
 
