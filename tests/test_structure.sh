@@ -34,9 +34,10 @@ public kiln
 generator='
 geometry machine
 emit vector taps
-post
+post toom
 plan algo
 panel
+winograd
 direct pointwise depthwise
 planner
 explain

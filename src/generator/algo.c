@@ -1,4 +1,4 @@
 #include "algo.h"
 
-const struct algo *const algos[] = {&algo_pointwise, &algo_depthwise, &algo_direct};
+const struct algo *const algos[] = {&algo_winograd, &algo_pointwise, &algo_depthwise, &algo_direct};
 const int algo_count = sizeof algos / sizeof *algos;

@@ -101,6 +101,8 @@ value splat_constant(struct emit *e, float v);
 void store(struct emit *e, value v, value p);
 void store_scalar(struct emit *e, value v, value p);
 value vadd(struct emit *e, value x, value y);
+value vsub(struct emit *e, value x, value y);
+value vmul(struct emit *e, value x, value y);
 value vfma(struct emit *e, value x, value y, value z); /* x * y + z; two roundings where there is no FMA */
 value vrelu(struct emit *e, value v);
 value vclip(struct emit *e, value v, float lo, float hi);
@@ -111,6 +113,17 @@ typedef uint64_t lanes_mask;
 lanes_mask first_lanes(int n);
 value load_lanes(struct emit *e, value p, lanes_mask mask);
 void store_lanes(struct emit *e, value v, value p, lanes_mask mask);
+
+/* The same where only the emitted code knows which lanes: those from lo to hi - 1, either of which may lie
+ * outside the vector. NULL as a mask stands for all lanes. */
+value lanes_between(struct emit *e, value lo, value hi);
+value load_masked(struct emit *e, value p, value mask);
+void store_masked(struct emit *e, value v, value p, value mask);
+
+/* ---- vectors of f64, for what is computed once: as many lanes as those of f32 ---- */
+value widen(struct emit *e, value v);
+value narrow(struct emit *e, value v);
+value splat_double(struct emit *e, double v);
 
 /* v[0..lanes) as a matrix, transposed: lane j of the new v[i] is lane i of the old v[j]. Of the old
  * vectors only the first n exist. */

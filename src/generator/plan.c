@@ -18,13 +18,15 @@ static const char *const edge_words[] = {"static", "zero", "bounds", NULL};
 const struct knob plan_knobs[] = {
     {KNOB(by), 0, 1, BY_OC, by_words, "what vectors run over: output channels or pixels"},
     {KNOB(vec), 4, 16, 0, NULL, "f32 lanes of a vector (the machine's widest)"},
-    {KNOB(ow), 1, 32, 1, NULL, "columns of the register tile; vectors of them with by=px"},
+    {KNOB(ow), 1, 32, 1, NULL, "columns of the register tile; vectors of them with by=px; tiles in winograd"},
     {KNOB(oh), 1, 32, 1, NULL, "rows of the register tile"},
     {KNOB(oc), 1, 32, 1, NULL, "vectors of output channels in the register tile; channels with by=px"},
     {KNOB(ic), 1, INT64_MAX, 0, NULL, "input channels of a packed panel (all of a group)"},
     {KNOB(step), 1, 64, 1, NULL, "input channels unrolled into one body"},
     {KNOB(unroll), 0, 3, UNROLL_IC, unroll_words, "the outermost loop of the reduction that is unrolled"},
     {KNOB(edge), 0, 2, EDGE_STATIC, edge_words, "columns whose taps reach outside the row"},
+    {KNOB(m), 2, 6, 4, NULL, "outputs of a tile along each axis whose kernel is not 1"},
+    {KNOB(block), 1, 1 << 16, 1, NULL, "tiles transformed and multiplied together"},
     {KNOB(chunk), 0, INT64_MAX, 0, NULL, "column tiles in one task; 0: a whole row"},
 };
 const int plan_knob_count = sizeof plan_knobs / sizeof *plan_knobs;

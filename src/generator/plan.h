@@ -35,6 +35,8 @@ struct plan {
     int64_t unroll; /* enum unroll */
     int64_t edge;   /* enum edge, of columns */
     int64_t chunk;  /* column tiles in one task; 0: all */
+    int64_t m;      /* winograd: outputs of a tile along each axis */
+    int64_t block;  /* winograd: tiles transformed and multiplied together */
 };
 
 /* A schedule's knobs, as one table drives parsing, printing, checking and help. */

@@ -34,12 +34,28 @@ value load_splat(struct emit *e, value p)
     return LLVMBuildShuffleVector(e->b, v, none, LLVMConstNull(index), "");
 }
 
-value splat_constant(struct emit *e, float v)
+static value splat_real(struct emit *e, LLVMTypeRef type, double v)
 {
     value lane[MAX_LANES];
-    for (int i = 0; i < e->lanes; i++) lane[i] = LLVMConstReal(e->f32, (double)v);
+    for (int i = 0; i < e->lanes; i++) lane[i] = LLVMConstReal(type, v);
     return LLVMConstVector(lane, (unsigned)e->lanes);
 }
+
+value splat_constant(struct emit *e, float v) { return splat_real(e, e->f32, (double)v); }
+
+/* ---- f64 ---- */
+
+value splat_double(struct emit *e, double v) { return splat_real(e, LLVMDoubleTypeInContext(e->context), v); }
+
+value widen(struct emit *e, value v)
+{
+    LLVMTypeRef to = LLVMVectorType(LLVMDoubleTypeInContext(e->context), (unsigned)e->lanes);
+    return LLVMBuildFPExt(e->b, v, to, "");
+}
+
+value narrow(struct emit *e, value v) { return LLVMBuildFPTrunc(e->b, v, e->vec, ""); }
+
+/* ---- more of f32 ---- */
 
 void store(struct emit *e, value v, value p)
 {
@@ -50,6 +66,8 @@ void store(struct emit *e, value v, value p)
 void store_scalar(struct emit *e, value v, value p) { store(e, v, p); }
 
 value vadd(struct emit *e, value x, value y) { return LLVMBuildFAdd(e->b, x, y, ""); }
+value vsub(struct emit *e, value x, value y) { return LLVMBuildFSub(e->b, x, y, ""); }
+value vmul(struct emit *e, value x, value y) { return LLVMBuildFMul(e->b, x, y, ""); }
 
 value vfma(struct emit *e, value x, value y, value z)
 {
@@ -103,11 +121,7 @@ value load_lanes(struct emit *e, value p, lanes_mask mask)
     mask &= first_lanes(e->lanes);
     if (!mask) return zero(e);
     if (mask == first_lanes(e->lanes)) return load(e, p);
-    if (!e->cpu->masks) return load_scalars(e, p, mask);
-    LLVMTypeRef over[] = {e->vec, e->ptr};
-    value args[] = {p, LLVMConstInt(e->i32, F32_BYTES, 0), mask_vector(e, mask), zero(e)};
-    e->loads++;
-    return call(e, "llvm.masked.load", over, 2, args, 4);
+    return e->cpu->masks ? load_masked(e, p, mask_vector(e, mask)) : load_scalars(e, p, mask);
 }
 
 void store_lanes(struct emit *e, value v, value p, lanes_mask mask)
@@ -116,14 +130,53 @@ void store_lanes(struct emit *e, value v, value p, lanes_mask mask)
     if (mask == first_lanes(e->lanes)) {
         store(e, v, p);
     } else if (e->cpu->masks) {
-        LLVMTypeRef over[] = {e->vec, e->ptr};
-        value args[] = {v, p, LLVMConstInt(e->i32, F32_BYTES, 0), mask_vector(e, mask)};
-        e->stores++;
-        call(e, "llvm.masked.store", over, 2, args, 4);
+        store_masked(e, v, p, mask_vector(e, mask));
     } else {
         for (int i = 0; i < e->lanes; i++)
             if (mask >> i & 1) store(e, LLVMBuildExtractElement(e->b, v, k(e, i), ""), plus(e, p, i));
     }
+}
+
+static value splat_index(struct emit *e, value v)
+{
+    LLVMTypeRef type = LLVMVectorType(e->i32, (unsigned)e->lanes);
+    v = LLVMBuildTrunc(e->b, v, e->i32, "");
+    v = LLVMBuildInsertElement(e->b, LLVMGetPoison(type), v, k(e, 0), "");
+    return LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(type), LLVMConstNull(type), "");
+}
+
+/* Bounds beyond any vector are brought near before they are cut to 32 bits. */
+value lanes_between(struct emit *e, value lo, value hi)
+{
+    value lane[MAX_LANES];
+    if (known(lo) && known(hi) && constant(lo) <= 0 && constant(hi) >= e->lanes) return NULL;
+    for (int i = 0; i < e->lanes; i++) lane[i] = LLVMConstInt(e->i32, (unsigned long long)i, 0);
+    value lanes = LLVMConstVector(lane, (unsigned)e->lanes), from = most(e, lo, k(e, 0));
+    value to = most(e, least(e, hi, k(e, e->lanes)), k(e, 0));
+    from = least(e, from, k(e, e->lanes));
+    return LLVMBuildAnd(e->b, LLVMBuildICmp(e->b, LLVMIntUGE, lanes, splat_index(e, from), ""),
+                        LLVMBuildICmp(e->b, LLVMIntULT, lanes, splat_index(e, to), ""), "");
+}
+
+value load_masked(struct emit *e, value p, value mask)
+{
+    if (!mask) return load(e, p);
+    LLVMTypeRef over[] = {e->vec, e->ptr};
+    value args[] = {p, LLVMConstInt(e->i32, F32_BYTES, 0), mask, zero(e)};
+    e->loads++;
+    return call(e, "llvm.masked.load", over, 2, args, 4);
+}
+
+void store_masked(struct emit *e, value v, value p, value mask)
+{
+    if (!mask) {
+        store(e, v, p);
+        return;
+    }
+    LLVMTypeRef over[] = {e->vec, e->ptr};
+    value args[] = {v, p, LLVMConstInt(e->i32, F32_BYTES, 0), mask};
+    e->stores++;
+    call(e, "llvm.masked.store", over, 2, args, 4);
 }
 
 /* ---- transposition, by shuffles that are single instructions: within 128-bit blocks of four lanes, then
