@@ -83,16 +83,17 @@ static const struct tuning {
     const char *name;
     enum arch arch;
     const char *has[FEATURES_LISTED];
-    int fma_per_cycle, load_per_cycle;
+    int fma_per_cycle, load_per_cycle, l3_per_cycle;
 } tunings[] = {
-    {"sapphirerapids", ARCH_X86_64, {"amx-tile"}, 2, 2},
-    {"sapphirerapids", ARCH_X86_64, {"avx512fp16"}, 2, 2},
-    {"sapphirerapids", ARCH_X86_64, {"avx512bf16", "avx512vbmi2", "avxvnni"}, 2, 2}, /* Zen 5 */
-    {"sapphirerapids", ARCH_X86_64, {"avx512bf16", "avx512vbmi2"}, 1, 1}, /* Zen 4: 512 bits in two halves */
-    {"sapphirerapids", ARCH_X86_64, {"avx512f"}, 2, 2},
-    {"alderlake", ARCH_X86_64, {"avx2"}, 2, 2},
-    {"x86-64", ARCH_X86_64, {NULL}, 1, 2}, /* a multiplication and an addition make one FMA */
-    {"neoverse-n1", ARCH_AARCH64, {NULL}, 2, 2},
+    {"sapphirerapids", ARCH_X86_64, {"amx-tile"}, 2, 2, 8},
+    {"sapphirerapids", ARCH_X86_64, {"avx512fp16"}, 2, 2, 8},
+    {"sapphirerapids", ARCH_X86_64, {"avx512bf16", "avx512vbmi2", "avxvnni"}, 2, 2, 24}, /* Zen 5 */
+    {"sapphirerapids", ARCH_X86_64, {"avx512bf16", "avx512vbmi2"}, 1, 1, 24}, /* Zen 4: 512 bits in two halves
+                                                                               */
+    {"sapphirerapids", ARCH_X86_64, {"avx512f"}, 2, 2, 8},
+    {"alderlake", ARCH_X86_64, {"avx2"}, 2, 2, 12},
+    {"x86-64", ARCH_X86_64, {NULL}, 1, 2, 8}, /* a multiplication and an addition make one FMA */
+    {"neoverse-n1", ARCH_AARCH64, {NULL}, 2, 2, 10},
 };
 enum { TUNINGS = sizeof tunings / sizeof *tunings };
 
@@ -189,6 +190,7 @@ static void cpu_tune(struct cpu *cpu, uint64_t set)
     assert(t < tunings + TUNINGS);
     cpu->fma_per_cycle = t->fma_per_cycle;
     cpu->load_per_cycle = t->load_per_cycle;
+    cpu->l3_per_cycle = t->l3_per_cycle;
     snprintf(cpu->tune, sizeof cpu->tune, "%s", t->name);
 }
 
@@ -329,8 +331,8 @@ static const struct field {
 } fields[] = {
 #define FIELD(name, most) {#name, offsetof(struct cpu, name), sizeof((struct cpu *)0)->name, most}
     FIELD(fma_per_cycle, 16), /* more than any core starts */
-    FIELD(load_per_cycle, 16), FIELD(l1d, L1D_MOST), FIELD(l2, L2_MOST),
-    FIELD(l3, L3_MOST),        FIELD(tune, 0),       FIELD(features, 0),
+    FIELD(load_per_cycle, 16), FIELD(l3_per_cycle, 64), FIELD(l1d, L1D_MOST), FIELD(l2, L2_MOST),
+    FIELD(l3, L3_MOST),        FIELD(tune, 0),          FIELD(features, 0),
 #undef FIELD
 };
 enum { FIELDS = sizeof fields / sizeof *fields };

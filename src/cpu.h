@@ -19,6 +19,7 @@ struct cpu {
     bool masks;          /* masked loads and stores of f32 that do not fault on masked lanes */
     int fma_per_cycle;   /* widest-vector FMAs that can start in one cycle, as the planner believes */
     int load_per_cycle;  /* widest-vector loads, likewise */
+    int l3_per_cycle;    /* bytes that stream from the last cache in one cycle, likewise */
     int64_t l1d, l2, l3; /* bytes of one core's data caches; l3 shared */
     char tune[32];       /* LLVM tuning CPU, derived from the features */
     char features[512];  /* LLVM feature string, explicit and complete: "+avx2,+fma,..." */

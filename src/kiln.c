@@ -323,7 +323,8 @@ enum kiln_status kiln_cpu_print(struct kiln *k, const struct kiln_options *optio
     text_put(&t, "\nisa        %s\n", isa_name(cpu.isa));
     text_put(&t, "vectors    %d lanes of f32, %d registers%s%s\n", cpu.lanes, cpu.registers,
              cpu.fma ? ", fma" : "", cpu.masks ? ", masks" : "");
-    text_put(&t, "per cycle  %d FMAs, %d loads\n", cpu.fma_per_cycle, cpu.load_per_cycle);
+    text_put(&t, "per cycle  %d FMAs, %d loads, %d bytes from l3\n", cpu.fma_per_cycle, cpu.load_per_cycle,
+             cpu.l3_per_cycle);
     text_put(&t, "caches     l1d %lld KiB, l2 %lld KiB, l3 %lld KiB\n", (long long)cpu.l1d >> 10,
              (long long)cpu.l2 >> 10, (long long)cpu.l3 >> 10);
     text_put(&t, "tune       %s\nfeatures   %s\n", cpu.tune, cpu.features);

@@ -123,6 +123,7 @@ void store_masked(struct emit *e, value v, value p, value mask);
 /* ---- vectors of f64, for what is computed once: as many lanes as those of f32 ---- */
 value widen(struct emit *e, value v);
 value narrow(struct emit *e, value v);
+value load_double(struct emit *e, value p); /* takes the room of two vectors; store is as ever */
 value splat_double(struct emit *e, double v);
 
 /* v[0..lanes) as a matrix, transposed: lane j of the new v[i] is lane i of the old v[j]. Of the old

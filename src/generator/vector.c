@@ -47,11 +47,13 @@ value splat_constant(struct emit *e, float v) { return splat_real(e, e->f32, (do
 
 value splat_double(struct emit *e, double v) { return splat_real(e, LLVMDoubleTypeInContext(e->context), v); }
 
-value widen(struct emit *e, value v)
+static LLVMTypeRef doubles(struct emit *e)
 {
-    LLVMTypeRef to = LLVMVectorType(LLVMDoubleTypeInContext(e->context), (unsigned)e->lanes);
-    return LLVMBuildFPExt(e->b, v, to, "");
+    return LLVMVectorType(LLVMDoubleTypeInContext(e->context), (unsigned)e->lanes);
 }
+
+value widen(struct emit *e, value v) { return LLVMBuildFPExt(e->b, v, doubles(e), ""); }
+value load_double(struct emit *e, value p) { return load_as(e, doubles(e), p, F32_BYTES); }
 
 value narrow(struct emit *e, value v) { return LLVMBuildFPTrunc(e->b, v, e->vec, ""); }
 

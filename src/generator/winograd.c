@@ -12,6 +12,8 @@ enum {
     MAX_SCRATCH = 1 << 28, /* floats: no plan worth having needs a GiB for each thread */
 };
 
+static int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
+
 static bool axis_of(const struct span *a, int64_t m, struct winograd_axis *made)
 {
     struct winograd_axis x = {.span = *a};
@@ -23,8 +25,6 @@ static bool axis_of(const struct span *a, int64_t m, struct winograd_axis *made)
     *made = x;
     return true;
 }
-
-static int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
 
 /* Tiles of the strip that is staged at a time: as many as half of L1 holds the inputs of. */
 static void strip_of(struct winograd *w)
@@ -84,7 +84,8 @@ bool winograd_of(const struct plan *p, struct winograd *made)
     w.per_row = w.w.tiles;
     w.rows = w.g.n * w.h.phases * w.h.tiles * w.w.phases;
     w.total = w.rows * w.per_row;
-    w.block = p->block < w.total ? p->block : w.total;
+    int64_t all = round_up(w.total, p->ow); /* register tiles are whole */
+    w.block = p->block < all ? p->block : all;
     w.blocks = ceil_div(w.total, w.block);
     w.ic_vecs = ceil_div(w.g.ic, p->vec);
     w.sum = p->ic < w.g.ic ? p->ic : w.g.ic;
@@ -98,7 +99,6 @@ static bool kernel_fits(int64_t kernel) { return kernel == 1 || kernel == 3 || k
 static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
 {
     (void)cpu;
-    if (c->accuracy == KILN_ACCURACY_STRICT) return "its sums are not the plain ones, as strict asks";
     if (!kernel_fits(c->kh) || !kernel_fits(c->kw) || (c->kh == 1 && c->kw == 1))
         return "it needs kh and kw of 1, 3 or 5, not both 1";
     if (c->sh != 1 || c->sw != 1) return "it needs strides of 1";

@@ -23,18 +23,30 @@ static int64_t multiply_code(const struct winograd *w)
     return fmas;
 }
 
-/* One channel of one register tile. What of v and u does not stay in L1 comes from L2. */
-static void step_cost(const struct winograd *w, int vecs, int tiles, double times, struct cost *c)
+/* Cycles in which what one channel of a register tile reads comes near: its weights from L2, or from L1
+ * where an earlier register tile of the block brought them there; v from where all of it is. */
+static double near_cycles(const struct winograd *w, const struct winograd_blocks *b, int tiles)
+{
+    const struct cpu *cpu = &w->p->cpu;
+    double width = 4.0 * (double)(b->vecs * w->p->vec), panel = width * (double)w->sum;
+    double v = 4.0 * (double)(w->products * w->v_step), sums = 4.0 * (double)(w->products * w->sums_step);
+    double fresh = 1.0 / (double)segs_tiles(b->tiles, b->n_tiles);
+    double l2 = stream_rate(cpu, larger(panel, (double)cpu->l1d));
+    return width * (fresh / l2 + (1 - fresh) / stream_rate(cpu, panel + 4.0 * (double)(tiles * w->sum))) +
+           4.0 * tiles / stream_rate(cpu, v + sums);
+}
+
+/* One channel of one register tile. */
+static void step_cost(const struct winograd *w, const struct winograd_blocks *b, int tiles, double times,
+                      struct cost *c)
 {
     enum { TURN = 6 };
     const struct plan *p = w->p;
     const struct cpu *cpu = &p->cpu;
-    double vec = (double)p->vec, wide = rate(cpu, cpu->load_per_cycle, p->vec);
+    int vecs = b->vecs;
     double fma = tiles * vecs / rate(cpu, cpu->fma_per_cycle, p->vec);
-    double panel = 4 * vecs * vec * (double)w->sum, lines = 4 * (double)(tiles * w->sum);
-    double bytes = 4 * vecs * vec / stream_rate(cpu, panel + lines) +
-                   4.0 * tiles / stream_rate(cpu, panel + 4.0 * (double)(w->block * w->g.ic));
-    double loads = larger(vecs / wide + tiles / rate(cpu, cpu->load_per_cycle, 1), bytes);
+    double loads = vecs / rate(cpu, cpu->load_per_cycle, p->vec) + tiles / rate(cpu, cpu->load_per_cycle, 1);
+    loads = larger(loads, near_cycles(w, b, tiles));
     double issue =
         (tiles * vecs * (cpu->fma ? 1 : 2) + vecs + (vecs > 1 ? tiles : 0) + TURN / (double)p->step) /
         ISSUE_WIDTH;
@@ -58,7 +70,7 @@ static void multiply_cost(const struct winograd *w, double slots, struct cost *c
     for (const struct winograd_blocks *b = w->widths; b < w->widths + w->n_widths; b++)
         for (const struct seg *s = b->tiles; s < b->tiles + b->n_tiles; s++) {
             double times = blocks * (double)(b->count * s->count);
-            step_cost(w, b->vecs, s->n, times * (double)w->g.ic, c);
+            step_cost(w, b, s->n, times * (double)w->g.ic, c);
             c->overhead +=
                 times * sums * (TILE_OVERHEAD / 2.0 + s->n * b->vecs / store_rate(&p->cpu, p->vec));
         }
@@ -116,22 +128,36 @@ static int64_t transform_code(const struct winograd *w)
 
 /* ---- memory ---- */
 
-/* Streams beside the loads of the products: weights once for each block of tiles; what is transformed,
- * written once and read for each block of output channels; src and dst. */
-static void memory_cost(const struct winograd *w, struct cost *c)
+static double weights_bytes(const struct winograd *w)
 {
-    const struct kiln_conv *conv = &w->p->conv;
-    const struct cpu *cpu = &w->p->cpu;
-    double src = 4.0 * (double)(conv->n * conv->ic * conv->ih * conv->iw);
-    double dst = 4.0 * (double)(conv->n * conv->oc) * (double)(w->g.h.out * w->g.w.out), weights = 0;
+    double floats = 0;
     for (const struct winograd_blocks *b = w->widths; b < w->widths + w->n_widths; b++)
-        weights += 4.0 * (double)(w->g.g * b->count * b->floats);
+        floats += (double)(w->g.g * b->count * b->floats);
+    return 4 * floats;
+}
+
+/* Streams beside the products that come from beyond L2: weights once for each block of tiles; what is
+ * transformed, written once and read for each block of output channels. */
+static double stream_cycles(const struct winograd *w, double weights)
+{
+    const struct cpu *cpu = &w->p->cpu;
     double v = 4.0 * (double)(w->products * w->v_step), sums = 4.0 * (double)(w->products * w->sums_step);
-    double blocks = (double)(w->g.g * w->blocks), resident = stream_rate(cpu, v + sums);
-    double passes = (double)w->oc_blocks;
-    c->memory = (double)w->blocks * weights / stream_rate(cpu, weights) + src / stream_rate(cpu, src) +
-                (beyond_l2(cpu, dst) ? 2 : 1) * dst / stream_rate(cpu, dst) +
-                blocks * (v * (1 + (beyond_l2(cpu, v + sums) ? passes : 0)) + 2 * passes * sums) / resident;
+    double blocks = (double)(w->g.g * w->blocks), passes = (double)w->oc_blocks, cycles = 0;
+    if (beyond_l2(cpu, weights)) cycles += (double)w->blocks * weights / stream_rate(cpu, weights);
+    if (beyond_l2(cpu, v + sums))
+        cycles += blocks * (v + passes * (v + 2 * sums)) / stream_rate(cpu, v + sums);
+    return cycles;
+}
+
+/* src and dst, whose lines are read before they are written: tiles meet them one at a time, which no
+ * prefetcher sees coming, and while nothing is multiplied. */
+static double scattered_cycles(const struct winograd *w, double weights)
+{
+    enum { SLOWER = 2 };
+    const struct kiln_conv *c = &w->p->conv;
+    double src = 4.0 * (double)(c->n * c->ic * c->ih * c->iw);
+    double dst = 4.0 * (double)(c->n * c->oc) * (double)(w->g.h.out * w->g.w.out), all = src + dst + weights;
+    return beyond_l2(&w->p->cpu, src + dst) ? SLOWER * (src + 2 * dst) / stream_rate(&w->p->cpu, all) : 0;
 }
 
 struct cost winograd_cost(const struct plan *p)
@@ -146,11 +172,13 @@ struct cost winograd_cost(const struct plan *p)
     if (last == w.block) slots = (double)w.total;
     multiply_cost(&w, slots, &c);
     transform_cost(&w, (double)w.total, &c);
-    memory_cost(&w, &c);
+    double weights = weights_bytes(&w), streams = stream_cycles(&w, weights);
+    double scattered = scattered_cycles(&w, weights);
+    c.memory = streams + scattered;
     c.tile_fmas = p->ow * p->oc * p->step;
     c.tile_loads = (p->ow + p->oc) * p->step;
     c.fmas = multiply_code(&w) + transform_code(&w);
-    c.cycles = overlapped(c.cycles + c.overhead, c.memory);
+    c.cycles = overlapped(c.cycles + c.overhead, streams) + scattered;
     return c;
 }
 
@@ -171,11 +199,11 @@ static int64_t sum_of(const struct geometry *g, int64_t vec)
 static void offer_tiles(struct plan p, int64_t block, algo_offer *offer, void *user)
 {
     static const int64_t steps[] = {2, 4};
-    p.block = block;
     for (p.oc = 1; p.oc <= 6 && p.oc <= ceil_div(p.conv.oc / p.conv.g, p.vec); p.oc++) {
         int64_t most = panel_columns(&p, p.oc);
         if (most < 1) break;
         p.ow = ceil_div(block, ceil_div(block, most));
+        p.block = ceil_div(block, p.ow) * p.ow; /* so that one register tile serves */
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
             p.step = steps[i];
             offer(user, &p);

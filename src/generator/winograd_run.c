@@ -148,30 +148,38 @@ void winograd_run(struct emit *e, const struct plan *p)
 
 /* ---- pack ---- */
 
-/* One vector of output channels, of which `have` exist, of one input channel: its taps through memory,
- * transformed in f64, along w first. */
-static void pack_vector(struct emit *e, const struct winograd *w, value from, value memory, value to,
-                        value have, int64_t apart)
+/* One vector of output channels, of which `have` exist, of one input channel: its taps as vectors, */
+static void pack_taps(struct emit *e, const struct winograd *w, value from, value to, value have)
 {
-    const struct toom *h = &w->h.f, *v = &w->w.f;
-    int64_t vec = w->p->vec, taps = h->r * v->r;
-    value row[TOOM_TAPS], column[TOOM_TAPS], out[TOOM_ALPHA], all[TOOM_TAPS][TOOM_ALPHA];
+    int64_t vec = w->p->vec, taps = w->h.f.r * w->w.f.r;
     FOR (tap, taps) {
-        value to_tap = at(e, memory, mul(e, tap.i, vec)), from_tap = at(e, from, tap.i);
+        value to_tap = at(e, to, mul(e, tap.i, vec)), from_tap = at(e, from, tap.i);
         FROM (oc, k(e, 0), have)
             store_scalar(e, load_scalar(e, at(e, from_tap, mul(e, oc.i, w->g.ic * taps))),
                          at(e, to_tap, oc.i));
         FROM (gap, have, k(e, vec)) store_scalar(e, LLVMConstNull(e->f32), at(e, to_tap, gap.i));
     }
-    for (int i = 0; i < h->r; i++) {
-        for (int j = 0; j < v->r; j++) row[j] = widen(e, load(e, plus(e, memory, (i * v->r + j) * vec)));
-        toom_weight(e, v, row, all[i]);
+}
+
+/* transformed in f64, along w and then along h; products are `apart`. */
+static void pack_products(struct emit *e, const struct winograd *w, value taps, value half, value to,
+                          int64_t apart)
+{
+    const struct toom *h = &w->h.f, *f = &w->w.f;
+    int64_t vec = w->p->vec, row = f->alpha * 2 * vec;
+    value in[TOOM_TAPS], out[TOOM_ALPHA];
+    FOR (i, h->r) {
+        value from = at(e, taps, mul(e, i.i, f->r * vec)), product = at(e, half, mul(e, i.i, row));
+        for (int j = 0; j < f->r; j++) in[j] = widen(e, load(e, plus(e, from, j * vec)));
+        toom_weight(e, f, in, out);
+        for (int j = 0; j < f->alpha; j++) store(e, out[j], plus(e, product, j * 2 * vec));
     }
-    for (int j = 0; j < v->alpha; j++) {
-        for (int i = 0; i < h->r; i++) column[i] = all[i][j];
-        toom_weight(e, h, column, out);
+    FOR (j, f->alpha) {
+        value from = at(e, half, mul(e, j.i, 2 * vec)), product = at(e, to, mul(e, j.i, apart));
+        for (int i = 0; i < h->r; i++) in[i] = load_double(e, plus(e, from, i * row));
+        toom_weight(e, h, in, out);
         for (int i = 0; i < h->alpha; i++)
-            store(e, narrow(e, out[i]), plus(e, to, (i * v->alpha + j) * apart));
+            store(e, narrow(e, out[i]), plus(e, product, i * f->alpha * apart));
     }
 }
 
@@ -180,8 +188,8 @@ void winograd_pack(struct emit *e, const struct plan *p)
     struct winograd w;
     winograd_of(p, &w);
     function_begin(e, "pack", "pp");
-    value memory = own_memory(e, TOOM_TAPS * TOOM_TAPS);
     int64_t taps = w.h.f.r * w.w.f.r;
+    value memory = own_memory(e, taps), half = own_memory(e, 2 * w.h.f.r * w.w.f.alpha);
     for (const struct winograd_blocks *b = w.widths; b < w.widths + w.n_widths; b++) {
         int64_t width = b->vecs * p->vec, channels = width - p->vec + b->last;
         FOR (block, w.g.g * b->count)
@@ -195,7 +203,8 @@ void winograd_pack(struct emit *e, const struct plan *p)
                     value to = add(e, k(e, b->packed), mul(e, block.i, b->floats));
                     to = add(e, to, add(e, mul(e, ic.i, width), first));
                     value have = least(e, k(e, p->vec), sub(e, k(e, channels), first));
-                    pack_vector(e, &w, from, memory, at(e, param(e, 1), to), have, w.g.ic * width);
+                    pack_taps(e, &w, from, memory, have);
+                    pack_products(e, &w, memory, half, at(e, param(e, 1), to), w.g.ic * width);
                 }
     }
     function_end(e);
