@@ -41,7 +41,10 @@ static char *function_of(char *assembly, const char *label)
 
 /* ---- counts ---- */
 
-static bool is_fma(const char *line) { return strstr(line, "\tvfmadd") || strstr(line, "\tmulps\t"); }
+static bool is_fma(const char *line)
+{
+    return strstr(line, "\tvfmadd") || strstr(line, "\tvfnmadd") || strstr(line, "\tmulps\t");
+}
 
 /* Frames are found by %rsp: %rbp is a register like the others. */
 static bool is_vector_on_stack(const char *line)
@@ -99,46 +102,68 @@ static void expect_image(const char *line, const struct plan *p)
 /* ---- all shapes, on one machine, in one layout ---- */
 
 /* Spills are LLVM's to make, for want of a register where a plan uses nearly all: how many for each 1000
- * FMAs are put up with. To be lowered whenever plans or emission get better, never raised. */
+ * FMAs are put up with, of exact plans and of those that transform. To be lowered whenever plans or
+ * emission get better, never raised. */
 static const struct machine {
     const char *isa;
     enum kiln_layout layout;
-    int spills;
+    int exact, transforming;
 } machines[] = {
-    {"avx512", KILN_LAYOUT_NHWC, 2}, {"avx512", KILN_LAYOUT_NCHW, 22}, {"avx2", KILN_LAYOUT_NHWC, 16},
-    {"avx2", KILN_LAYOUT_NCHW, 24},  {"sse2", KILN_LAYOUT_NHWC, 115},  {"sse2", KILN_LAYOUT_NCHW, 185},
+    {"avx512", KILN_LAYOUT_NHWC, 2, 0},  {"avx512", KILN_LAYOUT_NCHW, 22, 0},
+    {"avx2", KILN_LAYOUT_NHWC, 16, 33},  {"avx2", KILN_LAYOUT_NCHW, 24, 24},
+    {"sse2", KILN_LAYOUT_NHWC, 115, 43}, {"sse2", KILN_LAYOUT_NCHW, 185, 19},
 };
 enum { MACHINES = sizeof machines / sizeof *machines };
 
 /* Sums over all shapes, and the worst of them. */
 struct total {
-    const struct machine *machine;
-    struct cpu cpu;
     struct counts sum, worst;
     char worst_line[KILN_TEXT_MAX];
 };
 
-static void try_shape(struct total *t, const char *text)
+struct totals {
+    const struct machine *machine;
+    struct cpu cpu;
+    struct total exact, transforming;
+};
+
+static void try_contender(struct totals *t, const struct contender *c)
+{
+    char line[KILN_TEXT_MAX];
+    struct total *one = c->algo->exact ? &t->exact : &t->transforming;
+    plan_print(&c->best, line, sizeof line);
+    expect_image(line, &c->best);
+    struct counts n = expect_code(line, &c->best, c->cost.fmas);
+    one->sum.fmas += n.fmas, one->sum.spills += n.spills;
+    if (n.spills <= one->worst.spills) return;
+    one->worst = n;
+    memcpy(one->worst_line, line, sizeof line);
+}
+
+static const struct contender *best_exact(const struct choice *choice)
+{
+    const struct contender *best = NULL;
+    for (const struct contender *c = choice->contenders; c < choice->contenders + algo_count; c++)
+        if (c->has_best && c->algo->exact && (!best || c->cost.cycles < best->cost.cycles)) best = c;
+    return best;
+}
+
+/* What is chosen, and what would be under strict. */
+static void try_shape(struct totals *t, const char *text)
 {
     struct plan p = {.cpu = t->cpu};
     struct choice choice;
     struct kiln_error error;
-    char line[KILN_TEXT_MAX];
     cr_assert_eq(conv_parse(&p.conv, text, &error), KILN_STATUS_OK, "%s: %s", text, error.text);
     p.conv.layout = t->machine->layout;
     cr_assert_eq(planner_choose(&p, &(struct limits){.fmas = BUDGET}, &choice, &error), KILN_STATUS_OK,
                  "%s: %s", text, error.text);
     const struct contender *winner = &choice.contenders[choice.winner];
-    plan_print(&winner->best, line, sizeof line);
-    expect_image(line, &winner->best);
-    struct counts c = expect_code(line, &winner->best, winner->cost.fmas);
-    t->sum.fmas += c.fmas, t->sum.spills += c.spills;
-    if (c.spills <= t->worst.spills) return;
-    t->worst = c;
-    memcpy(t->worst_line, line, sizeof line);
+    try_contender(t, best_exact(&choice));
+    if (!winner->algo->exact) try_contender(t, winner);
 }
 
-static void try_file(struct total *t, const char *name)
+static void try_file(struct totals *t, const char *name)
 {
     char path[128];
     snprintf(path, sizeof path, "bench/shapes/%s.txt", name);
@@ -146,6 +171,14 @@ static void try_file(struct total *t, const char *name)
     cr_assert_gt(lines.count, 0);
     for (size_t i = 0; i < lines.count; i++) try_shape(t, lines.line[i].text);
     lines_free(&lines);
+}
+
+static void expect_spills(const struct total *t, int most, const struct machine *machine)
+{
+    double rate = 1000.0 * t->sum.spills / t->sum.fmas;
+    cr_expect(rate <= most, "%s %s: %.1f spills for 1000 FMAs, not %d; most, %d for %d, in\n    %s",
+              machine->isa, machine->layout == KILN_LAYOUT_NHWC ? "nhwc" : "nchw", rate, most,
+              t->worst.spills, t->worst.fmas, t->worst_line);
 }
 
 ParameterizedTestParameters(code, is_as_planned)
@@ -161,14 +194,11 @@ ParameterizedTest(const int *index, code, is_as_planned)
     static const char *const files[] = {"conv1d", "convnext_dw", "dilated",  "grouped",
                                         "large",  "mobilenetv2", "resnet50", "sd_unet",
                                         "seed",   "tiny",        "vgg16",    "yolov8"};
-    struct total t = {.machine = machine};
+    struct totals t = {.machine = machine};
     cr_assert_eq(cpu_target(&t.cpu, "x86_64", machine->isa, NULL), KILN_STATUS_OK);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) try_file(&t, files[i]);
-    double rate = 1000.0 * t.sum.spills / t.sum.fmas;
-    cr_expect(rate <= machine->spills,
-              "%s %s: %.1f spills for 1000 FMAs, not %d; most, %d for %d, in\n    %s", machine->isa,
-              machine->layout == KILN_LAYOUT_NHWC ? "nhwc" : "nchw", rate, machine->spills, t.worst.spills,
-              t.worst.fmas, t.worst_line);
+    expect_spills(&t.exact, machine->exact, machine);
+    expect_spills(&t.transforming, machine->transforming, machine);
 }
 
 /* ---- the IR reads as the nest ---- */

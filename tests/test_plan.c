@@ -188,7 +188,7 @@ Test(plan, refuses_settings_out_of_range)
                                               "18446744073709551617",
                                               "-9223372036854775809"};
     static const char *const far[] = {"-1", "-2147483648", "-9223372036854775808"};
-    const char *convs[] = {one, deep, plain}; /* in the order of algos */
+    const char *convs[] = {plain, one, deep, plain}; /* in the order of algos */
     cr_assert_eq(algo_count, sizeof convs / sizeof *convs);
     for (int i = 0; i < algo_count; i++)
         for (const struct knob *k = plan_knobs; k < plan_knobs + plan_knob_count; k++) {
@@ -230,6 +230,18 @@ Test(plan, refuses_what_emitters_cannot_do)
         {plain, "avx2", "direct step=13", "step must be at most ic"},
         {plain, "avx2", "direct ic=4 step=5", "step must be at most ic"},
         {plain, "avx512", "direct ow=7 unroll=all chunk=1", "chunk must be 0"},
+        {plain, "avx512", "winograd m=3", "m must be 2, 4 or 6"},
+        {plain, "avx512", "winograd m=6", "only accurate enough for fast"},
+        {"conv ic12 ih9 iw9 oc32 kh5 kw5", "avx512", "winograd m=4", "only accurate enough for fast"},
+        {"conv ic12 ih9 iw9 oc32 kh5 kw5 fast", "avx512", "winograd m=6", "at most 8"},
+        {plain, "avx512", "winograd ow=30 oc=2", "exceed the vector registers"},
+        {plain, "avx512", "winograd step=3", "step must divide vec"},
+        {plain, "avx512", "winograd ic=6", "ic must be a multiple of vec"},
+        {"conv ic1024 ih9 iw9 oc32 kh3 kw3", "avx512", "winograd", "ic must be at most 512"},
+        {"conv ic12 ih9 iw9 oc32 kh3 kw3 sh2", "avx512", "winograd", "strides of 1"},
+        {"conv ic12 ih9 iw9 oc32 kh3 kw3 dw2 nchw", "avx512", "winograd", "dw of 1"},
+        {"conv ic12 ih9 iw9 oc32 kh3 kw3 strict", "avx512", "winograd", "strict"},
+        {"conv n99 ic9999 ih99 iw99 oc32 kh3 kw3", "avx512", "winograd ic=512 block=65536", "1 GiB"},
         {padded, "avx2", "direct", "edge=static needs unroll=kw"},
         {padded, "avx2", "direct edge=bounds unroll=kw", "edge=bounds needs unroll=ic"},
         {padded, "avx2", "direct edge=bounds unroll=all", "edge=bounds needs unroll=ic"},

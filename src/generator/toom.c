@@ -100,7 +100,7 @@ static value term(struct sums *s, value sum, double c, value x)
 {
     bool unit = c == 1 || c == -1;
     if (!sum && c == 1) return x;
-    s->work.adds += unit || !sum, s->work.fmas += sum && !unit;
+    s->work.muls += !sum, s->work.adds += sum && unit, s->work.fmas += sum && !unit;
     if (!s->e) return x;
     if (!sum) return vmul(s->e, x, splat_constant(s->e, (float)c));
     if (!unit) return vfma(s->e, x, splat_constant(s->e, (float)c), sum);

@@ -41,8 +41,8 @@ void toom_weight(struct emit *e, const struct toom *t, const value *in, value *o
 
 /* What the emitted transforms of all groups do. */
 struct toom_work {
-    int fmas, adds; /* arithmetic on vectors */
-    int reads;      /* inputs of all groups */
+    int fmas, adds, muls; /* arithmetic on vectors */
+    int reads;            /* inputs of all groups */
 };
 struct toom_work toom_input_work(const struct toom *t);
 struct toom_work toom_output_work(const struct toom *t);

@@ -83,7 +83,8 @@ static double transform_cycles(const struct winograd *w, struct toom_work h, str
                                int rows, double stores)
 {
     const struct cpu *cpu = &w->p->cpu;
-    double fmas = columns * (h.fmas + h.adds) + rows * (v.fmas + v.adds), loads = columns * h.reads;
+    double fmas = columns * (h.fmas + h.adds + h.muls) + rows * (v.fmas + v.adds + v.muls);
+    double loads = columns * h.reads;
     double parts[] = {fmas / rate(cpu, cpu->fma_per_cycle, w->p->vec),
                       loads / rate(cpu, cpu->load_per_cycle, w->p->vec), stores / store_rate(cpu, w->p->vec),
                       (fmas * (cpu->fma ? 1 : 1.5) + loads + stores) / ISSUE_WIDTH};
@@ -118,11 +119,17 @@ static void transform_cost(const struct winograd *w, double slots, struct cost *
     c->cycles += c->transform;
 }
 
+/* Those that the code counts as FMAs, of one transform along an axis. */
+static int64_t counted(const struct winograd *w, struct toom_work k)
+{
+    return k.fmas + (w->p->cpu.fma ? 0 : k.muls);
+}
+
 static int64_t transform_code(const struct winograd *w)
 {
     const struct toom *h = &w->h.f, *v = &w->w.f;
-    int64_t in = toom_input_work(h).fmas * v->alpha + toom_input_work(v).fmas * h->alpha;
-    int64_t out = toom_output_work(h).fmas * v->alpha + toom_output_work(v).fmas * h->m;
+    int64_t in = counted(w, toom_input_work(h)) * v->alpha + counted(w, toom_input_work(v)) * h->alpha;
+    int64_t out = counted(w, toom_output_work(h)) * v->alpha + counted(w, toom_output_work(v)) * h->m;
     return in + out * w->n_widths;
 }
 
