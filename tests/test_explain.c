@@ -18,8 +18,10 @@ static const struct golden {
     const char *name, *conv, *arch, *isa;
     const char *schedule; /* NULL: the planner's */
 } goldens[] = {
-    {"direct", "conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 nhwc +bias +relu", "x86_64", "avx512"},
-    {"direct_planes", "conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 nchw +bias +relu", "x86_64", "avx2"},
+    {"direct", "conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 nhwc strict +bias +relu", "x86_64", "avx512"},
+    {"direct_planes", "conv ic64 ih56 iw56 oc64 kh3 kw3 sh2 sw2 ph1 pw1 nchw +bias +relu", "x86_64", "avx2"},
+    {"winograd", "conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 nhwc +bias +relu", "x86_64", "avx512"},
+    {"winograd_planes", "conv n2 ic512 ih13 iw13 oc500 kh3 kw3 ph1 pw1 nchw +bias +relu", "x86_64", "avx2"},
     {"first_layer", "conv ic3 ih224 iw224 oc64 kh7 kw7 sh2 sw2 ph3 pw3 nhwc +bias +relu", "x86_64", "avx512"},
     {"pointwise", "conv n16 ic256 ih14 iw14 oc1024 kh1 kw1 nhwc +bias +add +relu", "x86_64", "avx512"},
     {"depthwise", "conv g96 ic96 ih56 iw56 oc96 kh3 kw3 sh2 sw2 ph1 pw1 nhwc +bias +clip(0,6)", "x86_64",
