@@ -130,6 +130,7 @@ static void expect_refused(const char *conv, const char *isa, const char *schedu
 static const char padded[] = "conv ic12 ih9 iw9 oc32 kh3 kw3 ph1 pw1",
                   plain[] = "conv ic12 ih9 iw9 oc32 kh3 kw3", one[] = "conv ic12 ih9 iw9 oc32 kh1 kw1",
                   deep[] = "conv g16 ic16 ih9 iw9 oc16 kh3 kw3 ph1 pw1 nhwc",
+                  few[] = "conv g4 ic16 ih9 iw9 oc16 kh3 kw3 ph1 pw1 nhwc",
                   rows[] = "conv g16 ic16 ih9 iw9 oc16 kh3 kw3 ph1 pw1 nchw";
 
 Test(plan, refuses_text_that_is_no_schedule)
@@ -188,7 +189,7 @@ Test(plan, refuses_settings_out_of_range)
                                               "18446744073709551617",
                                               "-9223372036854775809"};
     static const char *const far[] = {"-1", "-2147483648", "-9223372036854775808"};
-    const char *convs[] = {plain, one, deep, plain}; /* in the order of algos */
+    const char *convs[] = {plain, one, deep, few, plain}; /* in the order of algos */
     cr_assert_eq(algo_count, sizeof convs / sizeof *convs);
     for (int i = 0; i < algo_count; i++)
         for (const struct knob *k = plan_knobs; k < plan_knobs + plan_knob_count; k++) {
@@ -266,6 +267,36 @@ Test(plan, refuses_what_emitters_cannot_do)
         {deep, "avx2", "depthwise unroll=all", "unroll must be kw or kh"},
         {deep, "avx2", "depthwise unroll=kw oh=2", "oh > 1 needs unroll=kh"},
         {deep, "avx2", "depthwise unroll=kh oh=5 ow=3", "exceed the vector registers"},
+        {deep, "avx2", "depthwise by=ic unroll=kw", "by must be px where"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        expect_refused(table[i].conv, table[i].isa, table[i].schedule, table[i].part);
+}
+
+Test(plan, refuses_what_lanewise_cannot_do)
+{
+    static const struct {
+        const char *conv, *isa, *schedule, *part;
+    } table[] = {
+        {"conv g4 ic16 iw9 oc16 kw3 nchw", "avx2", "lanewise unroll=kw", "to follow each other: nhwc"},
+        {"conv g4 ic16 iw99 oc16 kw32 nhwc", "avx2", "lanewise unroll=kw", "at most 31x31"},
+        {"conv g4 ic12 iw9 oc132 kw3 nhwc", "avx2", "lanewise unroll=kw", "it needs groups of"},
+        {"conv g4 ic12 iw9 oc12 kw3 nhwc", "avx2", "lanewise unroll=kw", "it needs groups of"},
+        {"conv ic32 iw9 oc4 kw3 nhwc", "avx2", "lanewise unroll=kw", "by=oc and by=px need groups"},
+        {"conv ic32 iw9 oc4 kw3 nhwc", "avx2", "lanewise by=px unroll=kw", "by=oc and by=px need groups"},
+        {"conv g4 ic8 iw9 oc8 kw3 nhwc", "avx2", "lanewise by=ic unroll=kw", "by=ic needs groups"},
+        {"conv ic32 iw9 oc6 kw3 nhwc", "avx2", "lanewise by=ic oc=4 unroll=kw", "oc must divide"},
+        {"conv ic32 iw9 oc12 kw3 nhwc", "avx2", "lanewise by=ic oc=12 unroll=kw", "oc must divide"},
+        {"conv ic9600 ih99 iw99 oc1 kh31 kw31 nhwc", "avx2", "lanewise by=ic unroll=kw", "6144 terms"},
+        {"conv g4 ic64 iw9 oc64 kw3 nhwc", "avx2", "lanewise unroll=kw", "vec must be at least a group's"},
+        {"conv g4 ic64 iw9 oc64 kw3 nhwc", "avx2", "lanewise by=px unroll=kw", "channels in all"},
+        {few, "avx2", "lanewise by=px unroll=kw", "vec must be at least all channels"},
+        {"conv ic4 iw9 oc4 kw3 sw2 nhwc", "avx2", "lanewise by=px unroll=kw", "needs sw of 1"},
+        {"conv ic4 iw9 oc4 kw3 pw1 nhwc strict", "avx2", "lanewise by=px unroll=kw", "strict"},
+        {few, "avx2", "lanewise", "unroll must be kw or kh"},
+        {few, "avx2", "lanewise oh=2 unroll=kw", "oh > 1 needs unroll=kh"},
+        {few, "avx2", "lanewise ow=4 unroll=kw", "exceed the vector registers"},
+        {"conv ic4 iw2000 oc4 kw31 pw900 nhwc", "avx512", "lanewise by=ic unroll=kw", "32 static variants"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         expect_refused(table[i].conv, table[i].isa, table[i].schedule, table[i].part);

@@ -38,7 +38,7 @@ post toom
 plan algo
 panel
 winograd
-direct pointwise depthwise
+direct pointwise depthwise lanewise
 planner
 explain
 codegen

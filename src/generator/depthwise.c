@@ -67,7 +67,7 @@ static const char *check(const struct plan *p)
 {
     struct depthwise d;
     bool px = p->by == BY_PX;
-    if (px != rows_contiguous(&p->conv))
+    if (p->by == BY_IC || px != rows_contiguous(&p->conv))
         return "by must be px where the pixels of a row follow each other, else oc";
     if (p->unroll != UNROLL_KW && p->unroll != UNROLL_KH) return "unroll must be kw or kh";
     if (p->oh > 1 && p->unroll != UNROLL_KH) return "oh > 1 needs unroll=kh";

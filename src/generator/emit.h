@@ -130,4 +130,7 @@ value splat_double(struct emit *e, double v);
  * vectors only the first n exist. */
 void transpose(struct emit *e, value *v, int n);
 
+/* Lane i of the new v[0] is the sum of the lanes of the old v[i], for i < n. */
+void lane_sums(struct emit *e, value *v, int n);
+
 #endif

@@ -177,3 +177,11 @@ int64_t segs_tiles(const struct seg *segs, int n)
     for (int i = 0; i < n; i++) tiles += segs[i].count;
     return tiles;
 }
+
+int64_t chunk_of(int64_t tasks, int64_t tiles)
+{
+    enum { WANTED = 64, LEAST_TILES = 4 };
+    if (2 * tasks > WANTED || tiles < 2 * LEAST_TILES) return 0;
+    int64_t chunk = ceil_div(tiles, ceil_div(WANTED, tasks));
+    return chunk < LEAST_TILES ? LEAST_TILES : chunk;
+}

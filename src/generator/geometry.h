@@ -67,4 +67,8 @@ bool axis_inside(const struct span *a);
 /* Tiles of all segments. */
 int64_t segs_tiles(const struct seg *segs, int n);
 
+/* Tiles of a row that make one task, where else there would be `tasks` of whole rows of tiles; 0: all.
+ * For 64 threads, as far as there are tiles for that. */
+int64_t chunk_of(int64_t tasks, int64_t tiles);
+
 #endif

@@ -37,11 +37,7 @@ struct panel {
 /* What a plan means; false: its static variants are more than MAX_SEGS. */
 bool panel_of(const struct plan *p, struct panel *made);
 
-/* Terms that one f32 accumulator may sum up: of N(0,1) data the error then stays below 2e-5 of the
- * results' RMS, as the default accuracy promises (1.4e-5 was measured at 4608 terms, 2.2e-5 at 9216). */
-enum { LONG_SUM = 6144 };
-
-/* Whether a sum is longer than that, and there are panels to sum up one by one. */
+/* Whether a sum is longer than LONG_SUM, and there are panels to sum up one by one. */
 bool panel_splits_sums(const struct plan *p, const struct geometry *g);
 
 /* The most columns of a tile of p->oh rows and `vecs` vectors that LLVM keeps in registers: of 16 it

@@ -1,15 +1,10 @@
 /* Which panel plans are worth proposing, and how they read. */
 #include "panel.h"
 
-/* Tasks for 64 threads, as far as there are tiles for that: a row is cut where rows and blocks are few. */
-static int64_t chunk_of(const struct plan *p, const struct geometry *g)
+static int64_t chunk(const struct plan *p, const struct geometry *g)
 {
-    enum { WANTED = 64, LEAST_TILES = 4 };
-    int64_t tiles = ceil_div(g->w.out, p->ow), rows = p->unroll >= UNROLL_KH ? 1 : g->h.out;
-    int64_t tasks = g->g * ceil_div(g->oc, p->oc * p->vec) * g->n * rows;
-    if (2 * tasks > WANTED || tiles < 2 * LEAST_TILES) return 0;
-    int64_t chunk = ceil_div(tiles, ceil_div(WANTED, tasks));
-    return chunk < LEAST_TILES ? LEAST_TILES : chunk;
+    int64_t rows = p->unroll >= UNROLL_KH ? 1 : g->h.out;
+    return chunk_of(g->g * ceil_div(g->oc, p->oc * p->vec) * g->n * rows, ceil_div(g->w.out, p->ow));
 }
 
 struct offering {
@@ -47,7 +42,7 @@ static void offer_nests(struct plan p, const struct offering *o)
         if (p.oh > 1 && ways[i].unroll < UNROLL_KH) continue;
         if (one_tap && (ways[i].unroll == UNROLL_KW || (ways[i].unroll == UNROLL_KH && p.oh == 1))) continue;
         p.unroll = ways[i].unroll, p.edge = ways[i].edge;
-        p.chunk = p.unroll == UNROLL_ALL ? 0 : chunk_of(&p, o->g);
+        p.chunk = p.unroll == UNROLL_ALL ? 0 : chunk(&p, o->g);
         o->offer(o->user, &p);
     }
 }

@@ -10,17 +10,17 @@
 
 #include <string.h>
 
-static const char *const by_words[] = {"oc", "px", NULL};
+static const char *const by_words[] = {"oc", "px", "ic", NULL};
 static const char *const unroll_words[] = {"ic", "kw", "kh", "all", NULL};
 static const char *const edge_words[] = {"static", "zero", "bounds", NULL};
 
 #define KNOB(name) #name, offsetof(struct plan, name)
 const struct knob plan_knobs[] = {
-    {KNOB(by), 0, 1, BY_OC, by_words, "what vectors run over: output channels or pixels"},
+    {KNOB(by), 0, 2, BY_OC, by_words, "what vectors run over: output channels, pixels or input channels"},
     {KNOB(vec), 4, 16, 0, NULL, "f32 lanes of a vector (the machine's widest)"},
     {KNOB(ow), 1, 32, 1, NULL, "columns of the register tile; vectors of them with by=px; tiles in winograd"},
     {KNOB(oh), 1, 32, 1, NULL, "rows of the register tile"},
-    {KNOB(oc), 1, 32, 1, NULL, "vectors of output channels in the register tile; channels with by=px"},
+    {KNOB(oc), 1, 32, 1, NULL, "vectors of output channels in the register tile; channels with by=px or by=ic"},
     {KNOB(ic), 1, INT64_MAX, 0, NULL, "input channels of a packed panel (all of a group)"},
     {KNOB(step), 1, 64, 1, NULL, "input channels unrolled into one body"},
     {KNOB(unroll), 0, 3, UNROLL_IC, unroll_words, "the outermost loop of the reduction that is unrolled"},

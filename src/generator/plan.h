@@ -14,11 +14,16 @@ enum unroll {
     UNROLL_ALL, /* everything: no loops */
 };
 
-/* Which tensor's vectors are multiplied by a broadcast of the other. */
+/* What the lanes of a vector are. */
 enum by {
-    BY_OC, /* a broadcast pixel times vectors of output channels */
-    BY_PX, /* a broadcast weight times vectors of pixels */
+    BY_OC, /* output channels */
+    BY_PX, /* pixels of a row */
+    BY_IC, /* input channels */
 };
+
+/* Terms that one f32 accumulator may sum up: of N(0,1) data the error then stays below 2e-5 of the
+ * results' RMS, as the default accuracy promises (1.4e-5 was measured at 4608 terms, 2.2e-5 at 9216). */
+enum { LONG_SUM = 6144 };
 
 struct algo;
 
@@ -29,7 +34,7 @@ struct plan {
     int64_t by;     /* enum by */
     int64_t vec;    /* f32 lanes of a vector */
     int64_t ow, oh; /* register tile: columns (vectors of them, where these are by pixels) and rows */
-    int64_t oc;     /* register tile: vectors of output channels, or output channels where by pixels */
+    int64_t oc;     /* register tile: vectors of output channels, or (by=px, by=ic) output channels */
     int64_t ic;     /* input channels of one packed panel */
     int64_t step;   /* input channels unrolled into one body */
     int64_t unroll; /* enum unroll */

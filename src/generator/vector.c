@@ -260,3 +260,39 @@ void transpose(struct emit *e, value *v, int n)
         for (int b = 0; b < blocks; b++) v[b * BLOCK + i] = rows[b];
     }
 }
+
+/* ---- sums of lanes, in as few steps as there are levels of halves: every vector becomes half of one ---- */
+
+/* In each block: every other lane of x's block, from its first or second on, then of y's. */
+static value every_other_lane(struct emit *e, value x, value y, bool odd)
+{
+    int lanes[MAX_LANES];
+    for (int i = 0; i < e->lanes; i++) {
+        int within = 2 * (i % BLOCK) + odd; /* of x's block and y's in a row */
+        lanes[i] = i / BLOCK * BLOCK + within % BLOCK + within / BLOCK * e->lanes;
+    }
+    return shuffle(e, x, y, lanes, e->lanes);
+}
+
+typedef value halves(struct emit *e, value x, value y, bool odd);
+
+/* n vectors, a power of two, `step` apart, as one; NULL where there is none. */
+static value sum_of_halves(struct emit *e, value *v, int n, int step, halves *half)
+{
+    if (n == 1) return v[0];
+    /* Merging neighbours first leaves them in the order of their lanes. */
+    for (int i = 0; i < n / 2; i++) {
+        value x = v[2 * i * step], y = v[(2 * i + 1) * step];
+        if (x) x = vadd(e, half(e, x, y ? y : x, false), half(e, x, y ? y : x, true));
+        v[i * step] = x;
+    }
+    return sum_of_halves(e, v, n / 2, step, half);
+}
+
+void lane_sums(struct emit *e, value *v, int n)
+{
+    int blocks = e->lanes / BLOCK;
+    for (int i = n; i < e->lanes; i++) v[i] = NULL;
+    for (int i = 0; i < BLOCK; i++) v[i] = sum_of_halves(e, v + i, blocks, BLOCK, every_other);
+    v[0] = sum_of_halves(e, v, BLOCK, 1, every_other_lane);
+}
