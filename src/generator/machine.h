@@ -25,6 +25,14 @@ static inline double rate(const struct cpu *cpu, int per_cycle, int64_t lanes)
     return per_cycle == 1 && cpu->lanes == 16 && lanes < 16 ? 2 : per_cycle;
 }
 
+/* Instructions that bring a broadcast for `uses` FMAs: AVX-512 makes one that is used once part of its FMA;
+ * what has no FMA has no broadcasting load either. */
+static inline int broadcast_issues(const struct cpu *cpu, int uses)
+{
+    if (cpu->lanes == 16 && uses == 1) return 0;
+    return cpu->fma ? 1 : 2;
+}
+
 /* Whether so much does not stay in L2, which other things share. */
 static inline bool beyond_l2(const struct cpu *cpu, double bytes) { return bytes > 0.7 * (double)cpu->l2; }
 

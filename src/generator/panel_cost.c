@@ -70,7 +70,7 @@ static double issue_cycles(const struct step *s)
 {
     enum { TURN = 6, CHOICE = 3 }; /* instructions of one turn; of choosing one pixel's address */
     int fmas = s->pixels * s->b->vecs * (s->l->p->cpu.fma ? 1 : 2);
-    int loads = s->b->vecs + (s->b->vecs > 1 ? s->pixels : 0); /* a broadcast used once is part of its FMA */
+    int loads = s->b->vecs + s->pixels * broadcast_issues(&s->l->p->cpu, s->b->vecs);
     return (fmas + loads + (TURN + CHOICE * s->maybe) / s->per_body) / ISSUE_WIDTH;
 }
 
@@ -140,13 +140,14 @@ static void tile_cost(const struct panel *l, const struct blocks *b, const struc
 
 /* ---- a plan ---- */
 
-/* Beyond L2, output channels of a pixel written in narrow pieces, at different times, cost cycles that
- * nothing hides: 3 to 64 channels at 224x224 took 2.3 times as long in pieces of 128 bytes as in 256. */
+/* From a sixteenth of L3 on, output channels of a pixel written in narrow pieces, at different times, cost
+ * cycles that nothing hides: 3 to 64 channels at 224x224 took 1.17 times as long in pieces of 128 bytes
+ * as in 256, 16 to 96 at 112x112 1.14 times; smaller ones as long. */
 static double scatter_cost(const struct cpu *cpu, double bytes, double piece)
 {
-    enum { WHOLE_PIECE = 256, LINE = 64 };
-    if (!beyond_l2(cpu, bytes) || piece >= WHOLE_PIECE) return 0;
-    return 0.6 * bytes * (WHOLE_PIECE / larger(piece, LINE) - 1);
+    static const double cycles_per_byte = 0.15, whole_piece = 256;
+    if (bytes < (double)cpu->l3 / 16 || piece >= whole_piece) return 0;
+    return cycles_per_byte * bytes * (1 - piece / whole_piece);
 }
 
 /* Streams that no tile avoids: src once for each block of output channels, dst and the weights once;

@@ -47,9 +47,9 @@ static void step_cost(const struct winograd *w, const struct winograd_blocks *b,
     double fma = tiles * vecs / rate(cpu, cpu->fma_per_cycle, p->vec);
     double loads = vecs / rate(cpu, cpu->load_per_cycle, p->vec) + tiles / rate(cpu, cpu->load_per_cycle, 1);
     loads = larger(loads, near_cycles(w, b, tiles));
-    double issue =
-        (tiles * vecs * (cpu->fma ? 1 : 2) + vecs + (vecs > 1 ? tiles : 0) + TURN / (double)p->step) /
-        ISSUE_WIDTH;
+    double issue = (tiles * vecs * (cpu->fma ? 1 : 2) + vecs + tiles * broadcast_issues(cpu, vecs) +
+                    TURN / (double)p->step) /
+                   ISSUE_WIDTH;
     c->fma += times * fma, c->loads += times * loads;
     c->issue += times * issue, c->latency += times * FMA_LATENCY;
     c->cycles += times * together((const double[]){fma, loads, issue, FMA_LATENCY}, 4);
