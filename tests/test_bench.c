@@ -149,3 +149,84 @@ Test(bench, families)
     cr_assert(first && file && first < file && strstr(file, "command line") && strstr(file, "\nall "), "%s",
               said);
 }
+
+/* ---- reports ---- */
+
+/* A folder for one test, with a gnuplot that draws without looking, in `bin`. */
+struct folder {
+    char path[64];
+};
+
+static void in_folder(const struct folder *f, const char *command, int wanted)
+{
+    char whole[1024];
+    snprintf(whole, sizeof whole, "cd %s && %s", f->path, command);
+    int status = system(whole);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == wanted, "'%s': status %d", whole, status);
+}
+
+static struct folder folder_make(void)
+{
+    struct folder f = {"/tmp/kiln-bench-XXXXXX"};
+    cr_assert(mkdtemp(f.path));
+    in_folder(&f,
+              "mkdir bin none && printf '#!/bin/sh\\n[ \"$1\" = -d ] && "
+              "echo \"<svg/>\" >\"${2%%.gp}.svg\"\\n' >bin/gnuplot && chmod +x bin/gnuplot",
+              0);
+    return f;
+}
+
+static void folder_remove(const struct folder *f) { in_folder(f, "rm -r \"$PWD\"", 0); }
+
+#define REPORT "PATH=$PWD/bin:$PATH \"$KILN\" bench --min-time 0.001 " NHWC "--peers fake --report "
+
+Test(bench, report)
+{
+    struct folder f = folder_make();
+    in_folder(&f, REPORT "new >said", 0);
+    in_folder(&f, "grep -q fake:right said", 0);
+    in_folder(&f, "grep -q '^command line.3→5 3×3 @6×7.small.*conv n1 ic3 ' new/shapes.tsv", 0);
+    in_folder(&f, "grep -q '^family.convs.fake.fake_least.fake_most$' new/families.tsv", 0);
+    in_folder(&f, "grep -q '^peers = \"fake\"$' new/ratios.gp && grep -q '^shapes = 1$' new/ratios.gp", 0);
+    /* all three pictures are in the page */
+    in_folder(&f, "[ $(grep -c base64,PHN2Zy8+Cg== new/index.html) = 3 ]", 0);
+    in_folder(&f, "tail -1 new/index.html | grep -q '</html>'", 0);
+    /* a second report replaces it; what is not a report's stays */
+    in_folder(&f, "touch new/mine && " REPORT "new --json >said && [ -e new/mine ]", 0);
+    in_folder(&f, "! grep -qv '^{' said", 0);
+    folder_remove(&f);
+}
+
+/* Without peers there is nothing to compare, and what an earlier report compared is gone. */
+Test(bench, report_alone)
+{
+    struct folder f = folder_make();
+    in_folder(&f, REPORT "new >said && PATH=$PWD/bin:$PATH \"$KILN\" bench " NHWC "--report new >said", 0);
+    in_folder(&f, "[ -e new/roofline.svg ] && [ ! -e new/ratios.svg ] && [ ! -e new/peers.gp ]", 0);
+    in_folder(&f, "[ $(grep -c base64, new/index.html) = 1 ]", 0);
+    folder_remove(&f);
+}
+
+/* The data stay where there is no gnuplot. */
+Test(bench, report_without_gnuplot)
+{
+    struct folder f = folder_make();
+    in_folder(&f, "PATH=$PWD/none \"$KILN\" bench --min-time 0.001 " NHWC "--report new >said 2>&1", 1);
+    in_folder(&f, "grep -q 'gnuplot-nox.*new' said && [ -s new/shapes.tsv ] && [ -s new/roofline.gp ]", 0);
+    in_folder(&f, "grep -q '</html>' new/index.html && ! grep -q base64 new/index.html", 0);
+    folder_remove(&f);
+}
+
+Test(bench, report_refused)
+{
+    struct folder f = folder_make();
+    in_folder(&f, REPORT ". 2>said", 2);
+    in_folder(&f, "grep -q \"'.' holds other files\" said && [ ! -e index.html ]", 0);
+    in_folder(&f, REPORT "said 2>said2", 2);
+    in_folder(&f, "grep -q \"'said' is there\" said2", 0);
+    in_folder(&f, REPORT "no/where 2>said", 2);
+    in_folder(&f, "grep -q \"'no/where' No such file\" said", 0);
+    in_folder(&f, REPORT "'' 2>said", 2);
+    in_folder(&f, "grep -q 'is empty' said", 0);
+    folder_remove(&f);
+}

@@ -1,6 +1,7 @@
 /* bench: the command. Reads what is asked, measures each conv in turn, reports. */
 #include "bench.h"
 #include "ask.h"
+#include "bench_dir.h"
 #include "commands.h"
 #include <sched.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ struct bench {
     struct common common;
     struct file *files;
     size_t file_count;
-    const char *peers;
+    const char *peers, *report;
     double seconds;
     int layout; /* 1 + enum kiln_layout; 0: as each line says */
     bool json;
@@ -65,6 +66,8 @@ static const struct flag flags[] = {
     {"peers", "LIST", "libraries to time beside, such as onednn", flag_text, offsetof(struct bench, peers)},
     {"json", NULL, "a JSON object per conv and peer variant, and nothing else", flag_true,
      offsetof(struct bench, json)},
+    {"report", "DIR", "a page with tables and plots (by gnuplot), their data and scripts, in DIR", flag_text,
+     offsetof(struct bench, report)},
     {"layout", "NAME", "nchw or nhwc, whatever the lines say", flag_layout},
     {"min-time", "S", "seconds of timing for each library and conv; default 0.1", flag_seconds},
     FLAG_ISA,
@@ -75,7 +78,7 @@ static const struct flag flags[] = {
 static const struct page page = {
     .name = "bench",
     .brief = "time convolutions, alone or beside another library",
-    .usage = "[-f FILE] [CONV ...] [--peers LIST] [--json] [--threads N]",
+    .usage = "[-f FILE] [CONV ...] [--peers LIST] [--json] [--threads N] [--report DIR]",
     .about =
         "Times warm runs with packed weights, in turns with each peer in the same process, compares the\n"
         "outputs in full, and prints a table. With one thread the process stays on one core; let nothing\n"
@@ -178,11 +181,9 @@ static int measure_all(const struct bench *b, const struct setup *setup, struct 
 }
 
 /* One family per file; lines that no file claims come from the command line. */
-static void summarize(const struct bench *b, const struct setup *setup, const struct result *results)
+static size_t families_make(const struct bench *b, const struct result *results, struct family *families)
 {
-    struct family *families = calloc(2 * b->file_count + 1, sizeof *families);
     size_t count = 0, at = 0;
-    if (!families) return;
     for (size_t i = 0; i <= b->file_count; i++) {
         struct file end = {NULL, b->common.convs.count, b->common.convs.count};
         const struct file *file = i < b->file_count ? &b->files[i] : &end;
@@ -192,20 +193,33 @@ static void summarize(const struct bench *b, const struct setup *setup, const st
             families[count++] = (struct family){file->name, results + file->begin, file->end - file->begin};
         at = file->end;
     }
-    summary_print(&(struct findings){setup, families, count});
+    return count;
+}
+
+/* What is told when all is measured. The status, or a worse one. */
+static int conclude(const struct bench *b, const struct setup *setup, const struct result *results,
+                    int status)
+{
+    struct family *families = calloc(2 * b->file_count + 1, sizeof *families);
+    if (!families) return complain("out of memory");
+    struct findings findings = {setup, families, families_make(b, results, families)};
+    if (!b->json) summary_print(&findings);
+    if (b->report && !dir_write(b->report, &findings) && status == EXIT_GOOD) status = EXIT_FAILED;
     free(families);
+    return status;
 }
 
 static int bench_run(const struct bench *b)
 {
     struct setup setup;
     if (!b->common.convs.count) return complain("bench: no convolution given; see kiln bench --help");
+    if (b->report && !dir_prepare(b->report)) return EXIT_USAGE;
     int status = setup_make(&setup, b);
     struct result *results = status == EXIT_GOOD ? calloc(b->common.convs.count, sizeof *results) : NULL;
     if (status == EXIT_GOOD && !results) status = complain("out of memory");
     if (results) {
         status = measure_all(b, &setup, results);
-        if (!b->json) summarize(b, &setup, results);
+        status = conclude(b, &setup, results, status);
     }
     free(results);
     setup_free(&setup);

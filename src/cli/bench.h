@@ -130,9 +130,9 @@ struct findings {
     size_t count;
 };
 
-/* Ratios: their geometric mean and the least. */
+/* Ratios: their geometric mean, the least and the most. */
 struct tally {
-    double log_sum, least;
+    double log_sum, least, most;
     size_t count;
 };
 
@@ -144,6 +144,7 @@ struct total {
     struct tally speedup; /* of all threads over one; the others of convs above LARGE_MFLOP only */
     struct tally large_speedup, large_peak, large_share; /* peak: the FMA loop's; share: ours / the peak's */
     double compile_ms[3], peak_gflops[3]; /* median, 95th percentile and most; least, median and most */
+    double peak_all_gflops;               /* of all threads, the most */
 };
 
 enum { LARGE_MFLOP = 50 }; /* below this the start of threads counts */

@@ -11,7 +11,9 @@ static void tally_add(struct tally *t, double ratio)
 {
     if (!(ratio > 0)) return;
     t->log_sum += log(ratio);
-    t->least = t->count++ && t->least < ratio ? t->least : ratio;
+    t->least = t->count && t->least < ratio ? t->least : ratio;
+    t->most = t->count && t->most > ratio ? t->most : ratio;
+    t->count++;
 }
 
 double tally_mean(const struct tally *t) { return t->count ? exp(t->log_sum / (double)t->count) : 0; }
@@ -36,6 +38,7 @@ static void total_add(struct total *t, const struct result *r, const struct peer
     }
     compile_ms[t->convs] = r->compile_ms;
     peak[t->convs++] = r->peak_gflops;
+    t->peak_all_gflops = fmax(t->peak_all_gflops, r->peak_all_gflops);
     tally_add(&t->fastest, result_best(r, NULL) / r->us);
     for (int p = 0; p < peers->count; p++)
         tally_add(&t->peers[p], result_best(r, peers->at[p]->name) / r->us);
