@@ -16,7 +16,7 @@ set grid noytics
 set key outside bottom center horizontal
 set arrow from 1, graph 0 to 1, graph 1 nohead lw 1.2 lc rgb ink back
 label(n) = named ? strcol("name") . "   " . strcol("family") : ""
-bar(r) = r < 0.95 ? 0xd9958c : 0xb5cdbf
+bar(r) = r < 0.95 ? 0x80c2503f : 0x9012946f
 length(n) = clamp(column("ratio")) - 1
 plot "shapes.tsv" using (1):0:(length(0)):(0):(bar(column("ratio"))):ytic(label(0)) \
          with vectors nohead lw 6 lc rgb variable notitle, \

@@ -1,9 +1,10 @@
 # style: what the plots of a report share; the lines before it name the peers and count the rows of data.
-# Inks are of a middle tone: they read on white and on black. Ratios are drawn from 0.4 to 40 in every
-# report, so that two of them can be compared; what lies outside is drawn at the border.
+# Inks are of a middle tone and read on white and on black; lines that only guide are see-through. Ratios
+# are drawn from 0.4 to 40 in every report, so that two of them can be compared; what lies outside is drawn
+# at the border.
 ink = "#7d7d7d"
-rule = "#b4b4b4"
-faint = "#cfcfcf"
+rule = "#70808080"
+faint = "#9c808080"
 array hue[8] = ["#0a6fb5", "#d1690e", "#12946f", "#b5649f", \
                 "#8a7a1f", "#4aa3d8", "#94523c", "#666699"]
 least = 0.4
