@@ -152,6 +152,17 @@ Test(planner, survives_extreme_convolutions, .timeout = 60)
         "conv ic3 ih65536 iw65536 oc8 kh3 kw3 ph65536 pw65536",
         "conv ic1 ih3 iw65536 oc1 kh3 kw32768 pw16384",
         "conv ic2 iw1000003 oc2 kw1000 dw997 pw500000 nchw",
+        "conv ic288230376151711743 iw1 oc1 kw3 pw1",
+        "conv ic2 iw1 oc288230376151711743 kw3 pw1 fast",
+        "conv ic1125899906842624 ih30 iw30 oc1 kh3 kw3 ph1 pw1 fast",
+        "conv ic1125899906842624 ih30 iw30 oc1 kh3 kw3 ph1 pw1 fast nchw",
+        "conv ic68719476735 iw1 oc1 kw3 pw1 fast",
+        "conv ic2 ih3 iw17179869183 oc1 kh3 kw3 dh1000 ph1000 pw1 fast",
+        "conv ic2 ih3 iw1125899906842624 oc256 kh3 kw3 dh1000 ph1000 pw1 fast",
+        "conv n34359738368 ic4096 ih3 iw3 oc4096 kh3 kw3 ph1 pw1 nchw",
+        "conv g288230376151711744 ic576460752303423488 iw1 oc576460752303423488 kw1",
+        "conv g2 ic16 ih9 iw9 oc16 kh2 kw2 dw4611686018427387904 pl4611686018427387904",
+        "conv g2 ic16 ih9 iw9 oc16 kh2 kw2 sh2305843009213693952 pt4611686018427387904",
     };
     static const char *const schedules[] = {
         "direct",
@@ -169,6 +180,11 @@ Test(planner, survives_extreme_convolutions, .timeout = 60)
         "depthwise unroll=kw ow=3",
         "depthwise unroll=kh ow=2 oh=3",
         "depthwise by=px unroll=kh ow=2 oh=3",
+        "winograd m=2 block=65536",
+        "winograd m=6 block=65536 ow=8 oc=2",
+        "winograd m=6 ic=16",
+        "lanewise unroll=kh oh=2 oc=32",
+        "lanewise by=ic unroll=kh oh=2 chunk=1",
     };
     for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
         struct plan p = plan_for(convs[i], "avx512");

@@ -171,13 +171,29 @@ static enum kiln_status check_knobs(const struct plan *p, struct kiln_error *err
     return KILN_STATUS_OK;
 }
 
+/* What no machine holds; below, sizes of packed weights and offsets of taps outside src fit 64 bits. */
+static const char *beyond_memory(const struct kiln_conv *c)
+{
+    /* Packing may make a vector of 16 of a channel, and of 3x3 taps the 8x8 of winograd. */
+    enum { PACKING = 128 };
+    const int64_t factors[] = {c->ic, c->ih + c->pt + c->pb, c->iw + c->pl + c->pr};
+    int64_t bytes = sizeof(float);
+    if (conv_weights_count(c) > PTRDIFF_MAX / (int64_t)sizeof(float) / PACKING)
+        return "the packed weights would exceed PTRDIFF_MAX bytes";
+    for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
+        if (__builtin_mul_overflow(bytes, factors[i], &bytes))
+            return "an image of src with its padding would exceed PTRDIFF_MAX bytes";
+    return NULL;
+}
+
 const char *plan_unsupported(const struct kiln_conv *c)
 {
     if (c->src != KILN_TYPE_F32 || c->weights != KILN_TYPE_F32 || c->dst != KILN_TYPE_F32)
         return "types other than f32 are not compiled yet";
     if (conv_dims(c) == 3) return "3-D convolutions are not compiled yet";
     if (c->mode != KILN_MODE_ZEROS) return "padding modes other than zeros are not compiled yet";
-    return post_supported(c);
+    const char *why = beyond_memory(c);
+    return why ? why : post_supported(c);
 }
 
 /* What an algorithm leaves of the promises of a conv's accuracy concerns them all, so it is said here. */
@@ -197,10 +213,6 @@ enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln
     why = plan_inapplicable(p);
     if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s cannot do this: %s", p->algo->name, why);
     if (check_knobs(p, error)) return KILN_STATUS_INVALID;
-    /* A block of one channel is packed as a whole vector, so packing may multiply the weights by 16. */
-    if (conv_weights_count(&p->conv) > PTRDIFF_MAX / (int64_t)sizeof(float) / 64)
-        return fail(error, KILN_STATUS_INVALID,
-                    "schedule: the packed weights would exceed PTRDIFF_MAX bytes");
     why = p->algo->check(p);
     if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s: %s", p->algo->name, why);
     *cost = p->algo->cost(p);

@@ -7,6 +7,7 @@
 
 enum {
     MAX_DILATION = 1024,
+    MAX_IMAGE_BITS = 36,   /* of elements, beyond any use: times a block's tiles and products they fit 64 */
     ALPHA_FAST = 8,        /* products of an axis from which on only `fast` is promised */
     STAGE_BYTES = 16384,   /* half of a small L1 */
     MAX_SCRATCH = 1 << 28, /* floats: no plan worth having needs a GiB for each thread */
@@ -99,12 +100,15 @@ static bool kernel_fits(int64_t kernel) { return kernel == 1 || kernel == 3 || k
 static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
 {
     (void)cpu;
+    struct geometry g = geometry_of(c);
     if (!kernel_fits(c->kh) || !kernel_fits(c->kw) || (c->kh == 1 && c->kw == 1))
         return "it needs kh and kw of 1, 3 or 5, not both 1";
     if (c->sh != 1 || c->sw != 1) return "it needs strides of 1";
     if (c->dh > MAX_DILATION || c->dw > MAX_DILATION) return "it needs dilations of at most 1024";
     if (c->layout == KILN_LAYOUT_NCHW && c->dw > 1 && c->kw > 1)
         return "in nchw it needs dw of 1, since it loads neighbouring pixels as vectors";
+    if (g.x.n >> MAX_IMAGE_BITS || g.y.n >> MAX_IMAGE_BITS)
+        return "it needs images of src and dst of less than 2^36 elements";
     if (c->ic == c->g) return "it needs more than one input channel per group";
     return NULL;
 }
@@ -120,7 +124,7 @@ static const char *check(const struct plan *p)
     if (p->vec % p->step) return "step must divide vec";
     if (p->ic < w.g.ic && p->ic % p->vec) return "ic must be a multiple of vec, or all of a group's";
     if (w.sum > WINOGRAD_SUM) return "ic must be at most 512, so that rounding errors stay small";
-    if (w.scratch > MAX_SCRATCH || w.ic_vecs > MAX_SCRATCH / w.block / w.products)
+    if (w.scratch > MAX_SCRATCH)
         return "it would need more than 1 GiB of scratch; a smaller block needs less";
     return NULL;
 }
