@@ -13,8 +13,9 @@
 
 #include <stdio.h>
 
-static const char *const files[] = {"tails",     "edges",   "strides", "dilation", "groups", "depthwise",
-                                    "pointwise", "layouts", "post",    "one_d",    "strict", "plans"};
+static const char *const files[] = {"tails",     "edges",     "strides", "dilation", "groups",
+                                    "depthwise", "pointwise", "layouts", "post",     "one_d",
+                                    "strict",    "plans",     "winograd"};
 static const char *const isas[] = {"avx512", "avx2", "sse2", "neon"};
 enum { FILES = sizeof files / sizeof *files, ISAS = sizeof isas / sizeof *isas, BUDGET = 800 };
 
