@@ -191,7 +191,8 @@ static void put_contender(const struct contender *c, const struct contender *win
                  c->offered, c->over_budget, c->over_scratch);
         return;
     }
-    text_put(t, c == winner ? "chosen: " : "slower: ");
+    bool slower = c->cost.cycles >= winner->cost.cycles;
+    text_put(t, c == winner ? "chosen: " : slower ? "slower: " : "not chosen: ");
     put_schedule(&c->best, &c->cost, t);
     put_fastest(c, t);
     text_put(t, "\n  %-10s of %d schedules, %d over the code budget", "", c->offered, c->over_budget);
@@ -228,7 +229,9 @@ static void put_loss(const struct rival *lost, const struct rival *won, struct t
     const struct part *part = part_lost(lost->cost, won->cost);
     bool as_fast = lost->cost->cycles < won->cost->cycles + LEAST_CYCLES;
     text_put(t, "\n  %-10s loses on ", "");
-    if (as_fast && lost->cost->fmas > won->cost->fmas)
+    if (as_fast && won->plan->algo->exact && !lost->plan->algo->exact)
+        text_put(t, "accuracy: plain sums are preferred where others save little");
+    else if (as_fast && lost->cost->fmas > won->cost->fmas)
         text_put(t, "code: %lld fma unrolled, not %lld", (long long)lost->cost->fmas,
                  (long long)won->cost->fmas);
     else if (as_fast)

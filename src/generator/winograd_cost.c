@@ -228,10 +228,9 @@ void winograd_propose(const struct plan *asked, algo_offer *offer, void *user)
         p.block = 1;
         if (!winograd_of(&p, &w)) continue;
         /* From all tiles in one block to blocks of a few, each half as many as before. */
-        for (int64_t blocks = 1, block = w.total, last = 0; block > 3 || !last; last = block) {
-            block = ceil_div(w.total, blocks);
-            blocks *= 2;
-            if (block != last && block <= 1024) offer_tiles(p, block, offer, user);
+        for (int64_t blocks = 1;; blocks *= 2) {
+            int64_t block = ceil_div(w.total, blocks);
+            if (block <= 1024) offer_tiles(p, block, offer, user);
             if (block <= 4) break;
         }
     }

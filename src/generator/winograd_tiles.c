@@ -185,8 +185,7 @@ void winograd_inputs(struct emit *e, const struct winograd *w, const struct wino
 struct outputs {
     const struct winograd_job *job;
     const struct winograd_blocks *b;
-    value vector,
-        channels; /* number of the vector in its block; its channels that exist, maybe more than it has */
+    value channels;       /* from the vector's first to the block's last */
     value dst, add, bias; /* of the strip's first pixel and the vector's first channel */
     value bias_vector;    /* nhwc: loaded */
     value mask;           /* nhwc: of the channels */
