@@ -42,7 +42,7 @@ enum kiln_status plain_conv(const struct kiln_conv *c, struct chain *chain, stru
     return KILN_STATUS_OK;
 }
 
-void transpose(const float *x, float *y, int64_t n, int64_t channels, int64_t pixels)
+void channels_move(const float *x, float *y, int64_t n, int64_t channels, int64_t pixels)
 {
     for (int64_t image = 0; image < n; image++, x += channels * pixels, y += channels * pixels)
         for (int64_t c = 0; c < channels; c++)
@@ -53,7 +53,7 @@ float *weights_last(const struct kiln_conv *c, const float *weights)
 {
     int64_t icg = c->ic / c->g, taps = c->kh * c->kw;
     float *last = floats_make(c->oc * icg * taps);
-    if (last) transpose(weights, last, c->oc, icg, taps);
+    if (last) channels_move(weights, last, c->oc, icg, taps);
     return last;
 }
 

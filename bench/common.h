@@ -25,7 +25,7 @@ enum kiln_status plain_conv(const struct kiln_conv *conv, struct chain *chain, s
 
 /* Copies n images between the layouts: x[n][channels][pixels] to y[n][pixels][channels], and with the two
  * numbers exchanged back again. */
-void transpose(const float *x, float *y, int64_t n, int64_t channels, int64_t pixels);
+void channels_move(const float *x, float *y, int64_t n, int64_t channels, int64_t pixels);
 
 /* Copies w[oc][icg][pixels] as w[oc][pixels][icg]: what peers that read channels last want. NULL: no
  * memory. */

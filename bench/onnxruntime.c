@@ -61,9 +61,9 @@ static void copy(const struct handle *h, int value, const float *from, float *to
     if (c->layout == KILN_LAYOUT_NCHW)
         memcpy(to, from, (size_t)(c->n * s.channels * pixels) * sizeof *to);
     else if (back)
-        transpose(from, to, c->n, s.channels, pixels);
+        channels_move(from, to, c->n, s.channels, pixels);
     else
-        transpose(from, to, c->n, pixels, s.channels);
+        channels_move(from, to, c->n, pixels, s.channels);
 }
 
 static OrtStatus *value_make(struct handle *h, int value, const float *from)

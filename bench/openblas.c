@@ -181,7 +181,7 @@ static bool weights_fill(struct handle *h)
     }
     float *taps_first = weights_last(c, h->task.weights);
     bool good = taps_first != NULL;
-    if (good) transpose(taps_first, h->weights, c->g, h->ocg, h->depth);
+    if (good) channels_move(taps_first, h->weights, c->g, h->ocg, h->depth);
     free(taps_first);
     return good;
 }
