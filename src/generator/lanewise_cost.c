@@ -51,13 +51,18 @@ static void rows_of(const struct lanewise *l, const struct seg *r, double *pairs
     }
 }
 
-/* Bytes of the weights that a tile walks over, and of the rows of src that the tiles of a row do: what is to
- * stay in L1 if it is not to come from further away each time. */
-static double near_bytes(const struct lanewise *l)
+/* Cycles in which a tile's weights come, and those of its vectors of src that no tap before has read, from
+ * wherever they stay between tiles: weights, until the blocks of a pass have been through; src, until the
+ * next row of outputs. */
+static double stream_cycles(const struct lanewise *l, double vectors, double weights, double tap_rows)
 {
-    double weights = 4.0 * (double)(l->floats * l->pass);
+    const struct cpu *cpu = &l->p->cpu;
+    double packed = 4.0 * (double)(l->floats * l->pass), vector = 4.0 * (double)l->p->vec * (double)l->chunks;
     double channels = l->p->by == BY_OC ? (double)(l->pass * l->p->vec) : (double)l->g.ic;
-    return weights + 4.0 * channels * (double)l->g.w.in * (double)l->g.h.kernel;
+    double rows = 4.0 * channels * (double)l->g.w.in * (double)l->g.h.kernel;
+    double fresh = vectors * (double)l->g.w.stride * (tap_rows - 1); /* one row is new to all: `memory` */
+    if (l->p->by == BY_IC) fresh /= (double)l->pass;
+    return vector * (larger(fresh, 0) / stream_rate(cpu, packed + rows) + weights / stream_rate(cpu, packed));
 }
 
 /* Cycles at the end of a tile of so many vectors: shuffles, of which a machine does one of the widest at a
@@ -76,33 +81,38 @@ static double end_cost(const struct lanewise *l, double vectors)
     return shuffles / rate(&p->cpu, 1, p->vec) + results * each / 2;
 }
 
-/* Adds `tiles` tiles of rows r (NULL: one row, bounds at run time) and columns s; their code once. */
+/* FMAs in the code of the tiles of rows r and columns whose taps are `row`. */
+static int64_t code_of(const struct lanewise *l, const struct seg *r, const struct row *row, double pairs)
+{
+    bool two_ends = l->chunks > 1 && l->in_tail, two_blocks = l->blocks > 1 && l->out_tail;
+    return (int64_t)((r ? pairs : 1) * row->vectors) * l->sums * (two_ends || two_blocks ? 2 : 1);
+}
+
+/* Adds `tiles` tiles of rows r (NULL: one row, bounds at run time) and columns s; their code once. Tiles are
+ * short and do not wait for each other: of what surrounds one, and of its latency, the next hides a part. */
 static void tile_cost(const struct lanewise *l, const struct seg *r, const struct seg *s, double tiles,
                       struct cost *c)
 {
     const struct cpu *cpu = &l->p->cpu;
+    const double shown = 0.6;
     int64_t vec = l->p->vec;
-    double pairs, tap_rows, chunks = (double)l->chunks,
-                            vectors = (double)(r ? r->n : 1) * lanewise_width(l, s);
+    double pairs, tap_rows, chunks = (double)l->chunks;
+    double vectors = (double)(r ? r->n : 1) * lanewise_width(l, s);
     struct row row = row_of(l, s);
     rows_of(l, r, &pairs, &tap_rows);
     double weights = tap_rows * row.taps * l->sums;
     double fma = pairs * row.vectors * l->sums * chunks, load = (pairs * row.loads + weights) * chunks;
-    double fresh = tap_rows * vectors * l->g.w.stride + weights; /* vectors, met for the first time */
-    double stream = 4.0 * (double)vec * fresh * chunks / stream_rate(cpu, near_bytes(l));
     double issue = (fma * (cpu->fma ? 1 : 2) + load + 4 * tap_rows * chunks) / ISSUE_WIDTH;
-    double latency = tap_rows * row.taps * chunks * FMA_LATENCY;
+    double latency = tap_rows * row.taps * chunks * FMA_LATENCY * (l->chunks > 1 ? 1 : shown);
     fma /= rate(cpu, cpu->fma_per_cycle, vec);
-    load = larger(load / rate(cpu, cpu->load_per_cycle, vec), stream);
+    load = larger(load / rate(cpu, cpu->load_per_cycle, vec), stream_cycles(l, vectors, weights, tap_rows));
     c->fma += tiles * fma, c->loads += tiles * load, c->issue += tiles * issue;
     c->latency += tiles * latency;
     c->cycles += tiles * together((const double[]){fma, load, issue, latency}, 4);
-    c->overhead += tiles * (TILE_OVERHEAD / 2.0 + tap_rows * (ENTER_STEPS + BODY_OVERHEAD * chunks));
-    c->overhead += tiles * end_cost(l, vectors);
-    int64_t code = (int64_t)((r ? pairs : 1) * row.vectors) * l->sums;
-    int64_t copies = l->chunks > 1 && l->in_tail ? 2 : 1;
-    if (l->out_tail && l->blocks > 1) copies = 2;
-    c->fmas += code * copies;
+    double around = TILE_OVERHEAD / 4.0 + tap_rows * ENTER_STEPS / 2.0, end = end_cost(l, vectors);
+    c->overhead += tiles * (shown * around + tap_rows * BODY_OVERHEAD * chunks);
+    c->overhead += tiles * (l->p->by == BY_IC ? 1.5 : shown) * end; /* sums of lanes wait for each other */
+    c->fmas += code_of(l, r, &row, pairs);
 }
 
 struct cost lanewise_cost(const struct plan *p)
