@@ -34,7 +34,8 @@ Test(bench, race)
 {
     int slow = 0, fast = 0;
     struct contender both[] = {{.run = run_slow, .state = &slow}, {.run = run_fast, .state = &fast}};
-    contenders_race(both, 2, 0, false);
+    double share = contenders_race(both, 2, 0, false);
+    cr_assert(share > 0 && share <= 1);
     cr_assert_geq(both[0].us, 300);
     cr_assert_lt(both[1].us, 20);
     cr_assert_geq(slow, 2 * SAMPLES_MIN);
@@ -80,7 +81,7 @@ static int run_bench(const char *arguments, char *said, size_t room)
 static const struct {
     const char *arguments;
     int status;
-    const char *says[5]; /* each must be there */
+    const char *says[6]; /* each must be there */
 } cases[] = {
     {NHWC, 0, {"schedule", "n1 ic3 ih6 iw7 oc5", "command line", "direct"}},
     {NHWC "--peers fake", 0, {"fake:right", "ratio"}},
@@ -97,7 +98,7 @@ static const struct {
     {NHWC "--threads 2", 0, {"1 thread speedup", "\n2 threads: ", "FMA loop", "FMA peak of one core: "}},
     {NHWC "--json --peers fake",
      0,
-     {"\"peak_gflops\": ", "\"peer\": \"fake:right\"",
+     {"\"peak_gflops\": ", "\"core_share\": ", "\"peer\": \"fake:right\"",
       "\"peer_us\": ", "\"ratio\": ", "\"call_overhead_ns\": "}},
     {NCHW "--json --peers fake",
      1,
@@ -121,7 +122,7 @@ Test(bench, from_outside)
         char said[16384];
         int status = run_bench(cases[i].arguments, said, sizeof said);
         cr_expect_eq(status, cases[i].status, "bench %s: status %d\n%s", cases[i].arguments, status, said);
-        for (int j = 0; j < 5 && cases[i].says[j]; j++)
+        for (int j = 0; j < 6 && cases[i].says[j]; j++)
             cr_expect(strstr(said, cases[i].says[j]), "bench %s: no '%s' in\n%s", cases[i].arguments,
                       cases[i].says[j], said);
     }

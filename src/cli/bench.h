@@ -20,8 +20,9 @@ struct contender {
 
 /* Times the contenders A B C A B C ..., each at least SAMPLES_MIN times and about `seconds` long. Calls
  * that are short beside the clock's resolution are timed in batches. With `threads`, it waits between turns
- * until those that the previous contender left spinning are asleep. */
-void contenders_race(struct contender *contenders, size_t count, double seconds, bool threads);
+ * until those that the previous contender left spinning are asleep. Returns the share of the turns' time in
+ * which this process had a core: less than about 0.98, and something else ran there. With `threads`: 1. */
+double contenders_race(struct contender *contenders, size_t count, double seconds, bool threads);
 
 /* The p-quantile of values, which are sorted: 0.5 is the median. 0 where there are none. */
 double quantile(double *values, size_t count, double p);
@@ -85,6 +86,7 @@ struct result {
     /* In the same turns: the peak of one core, and of all threads at once; ours on one thread. */
     double peak_gflops, peak_all_gflops, single_us;
     double compile_ms, pack_us, overhead_ns;
+    double core_share; /* of the turns' time: what other work left us of the core; 1 with threads */
     struct timing timings[TIMINGS_MAX];
     int timing_count;
 };
@@ -145,6 +147,7 @@ struct total {
     struct tally large_speedup, large_peak, large_share; /* peak: the FMA loop's; share: ours / the peak's */
     double compile_ms[3], peak_gflops[3]; /* median, 95th percentile and most; least, median and most */
     double peak_all_gflops;               /* of all threads, the most */
+    double core_share[2];                 /* least and median */
 };
 
 enum { LARGE_MFLOP = 50 }; /* below this the start of threads counts */
@@ -153,6 +156,9 @@ double tally_mean(const struct tally *tally); /* 0: of none */
 
 /* False: no memory. */
 bool total_make(struct total *total, const struct family *families, size_t count, const struct peers *peers);
+
+/* Whether other work took so much of the core that times are in doubt. */
+bool total_disturbed(const struct total *total);
 
 /* Writes the summary as text. */
 void summary_print(const struct findings *findings);

@@ -202,7 +202,7 @@ static void race(const struct setup *setup, struct subject *s, struct rival *riv
     for (int i = 0; i < count; i++)
         if (rivals[i].handle)
             contenders[racing++] = (struct contender){.run = rivals[i].peer->run, .state = rivals[i].handle};
-    contenders_race(contenders, racing, setup->seconds, setup->threads > 1);
+    result->core_share = contenders_race(contenders, racing, setup->seconds, setup->threads > 1);
     own_report(setup, contenders, result);
     racing = own;
     for (int i = 0; i < count; i++)

@@ -133,6 +133,11 @@ static bool put_families(FILE *file, const struct findings *f)
     if (!total_make(&total, f->families, f->count, &f->setup->peers)) return false;
     if (f->count > 1) family_row(file, "all", &total, f, "all");
     fputs("</table></div>\n", file);
+    if (total_disturbed(&total))
+        fprintf(file,
+                "<p>Other work ran on this core: it was ours for %.0f %% of the time, for one conv only %.0f "
+                "%%.</p>\n",
+                100 * total.core_share[1], 100 * total.core_share[0]);
     return true;
 }
 

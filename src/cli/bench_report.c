@@ -45,7 +45,8 @@ static void json_ours(const struct result *r, int threads)
 {
     printf(", \"ours_us\": %.4g, \"gflops\": %.4g, \"compile_ms\": %.4g, \"pack_us\": %.4g, ", r->us,
            r->gflops, r->compile_ms, r->pack_us);
-    printf("\"call_overhead_ns\": %.3g, \"peak_gflops\": %.4g, ", r->overhead_ns, r->peak_all_gflops);
+    printf("\"call_overhead_ns\": %.3g, \"peak_gflops\": %.4g, \"core_share\": %.3f, ", r->overhead_ns,
+           r->peak_all_gflops, r->core_share);
     if (threads > 1)
         printf("\"single_us\": %.4g, \"speedup\": %.4g, \"peak_speedup\": %.4g, ", r->single_us,
                r->single_us / r->us, r->peak_all_gflops / r->peak_gflops);

@@ -7,6 +7,9 @@
 
 /* ---- totals ---- */
 
+/* Interrupts take less than the rest of a core. */
+static const double quiet_share = 0.98;
+
 static void tally_add(struct tally *t, double ratio)
 {
     if (!(ratio > 0)) return;
@@ -30,13 +33,14 @@ static void threads_add(struct total *t, const struct result *r)
 
 /* Its compile time and peak go to where they are sorted. */
 static void total_add(struct total *t, const struct result *r, const struct peers *peers, double *compile_ms,
-                      double *peak)
+                      double *peak, double *share)
 {
     if (r->status != KILN_STATUS_OK) {
         t->skipped++;
         return;
     }
     compile_ms[t->convs] = r->compile_ms;
+    share[t->convs] = r->core_share;
     peak[t->convs++] = r->peak_gflops;
     t->peak_all_gflops = fmax(t->peak_all_gflops, r->peak_all_gflops);
     tally_add(&t->fastest, result_best(r, NULL) / r->us);
@@ -51,17 +55,22 @@ bool total_make(struct total *t, const struct family *families, size_t count, co
     size_t most = 0;
     *t = (struct total){0};
     for (size_t i = 0; i < count; i++) most += families[i].count;
-    double *compile_ms = calloc(2 * most + 1, sizeof *compile_ms), *peak = compile_ms + most;
+    double *compile_ms = calloc(3 * most + 1, sizeof *compile_ms);
+    double *peak = compile_ms + most, *share = peak + most;
     if (!compile_ms) return false;
     for (const struct family *f = families; f < families + count; f++)
-        for (size_t i = 0; i < f->count; i++) total_add(t, &f->results[i], peers, compile_ms, peak);
+        for (size_t i = 0; i < f->count; i++) total_add(t, &f->results[i], peers, compile_ms, peak, share);
     for (int i = 0; i < 3; i++) {
         t->compile_ms[i] = quantile(compile_ms, t->convs, compile_at[i]);
         t->peak_gflops[i] = quantile(peak, t->convs, peak_at[i]);
     }
+    t->core_share[0] = quantile(share, t->convs, 0);
+    t->core_share[1] = quantile(share, t->convs, 0.5);
     free(compile_ms);
     return true;
 }
+
+bool total_disturbed(const struct total *t) { return t->convs && t->core_share[0] < quiet_share; }
 
 /* ---- as text ---- */
 
@@ -115,6 +124,18 @@ static void threads_row(const char *name, const struct total *t)
     putchar('\n');
 }
 
+/* How far the machine was quiet: what a reader must know before believing a ratio. */
+static void quiet_print(const struct total *all)
+{
+    printf("\nFMA peak of one core: %.1f GFLOP/s, %.1f to %.1f over the convs", all->peak_gflops[1],
+           all->peak_gflops[0], all->peak_gflops[2]);
+    if (total_disturbed(all))
+        printf(
+            "; other work ran on this core: it was ours for %.0f %% of the time, for one conv only %.0f %%",
+            100 * all->core_share[1], 100 * all->core_share[0]);
+    putchar('\n');
+}
+
 /* totals: one for each family, and then that of all. */
 static void totals_print(const struct findings *f, const struct total *totals)
 {
@@ -128,8 +149,7 @@ static void totals_print(const struct findings *f, const struct total *totals)
         for (size_t i = 0; i < f->count; i++) threads_row(f->families[i].name, &totals[i]);
         if (f->count > 1) threads_row("all", all);
     }
-    printf("\nFMA peak of one core: %.1f GFLOP/s, %.1f to %.1f over the convs\n", all->peak_gflops[1],
-           all->peak_gflops[0], all->peak_gflops[2]);
+    quiet_print(all);
 }
 
 void summary_print(const struct findings *f)

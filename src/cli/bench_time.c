@@ -70,7 +70,18 @@ static size_t samples_wanted(double seconds, double longest_us)
     return wanted < SAMPLES_MIN ? SAMPLES_MIN : wanted > SAMPLES_MAX ? SAMPLES_MAX : (size_t)wanted;
 }
 
-void contenders_race(struct contender *contenders, size_t count, double seconds, bool threads)
+/* Turn by turn, all of them. */
+static void turns_run(struct contender *contenders, size_t count, size_t samples, bool threads)
+{
+    for (size_t s = 0; s < samples; s++)
+        for (struct contender *c = contenders; c < contenders + count; c++) {
+            if (threads) settle();
+            run_timed(c, 1); /* brings back the caches that the others used, and wakes its own threads */
+            c->samples[s] = run_timed(c, c->batch) / (double)c->batch;
+        }
+}
+
+double contenders_race(struct contender *contenders, size_t count, double seconds, bool threads)
 {
     double longest = 0;
     for (size_t i = 0; i < count; i++) {
@@ -79,18 +90,15 @@ void contenders_race(struct contender *contenders, size_t count, double seconds,
     }
     size_t samples = samples_wanted(seconds, longest + (threads ? SETTLE_USUAL_US : 0));
     for (size_t i = 0; i < count; i++) contenders[i].samples = fill_memory(samples * sizeof(double));
-    for (size_t s = 0; s < samples; s++) {
-        for (struct contender *c = contenders; c < contenders + count; c++) {
-            if (threads) settle();
-            run_timed(c, 1); /* brings back the caches that the others used, and wakes its own threads */
-            c->samples[s] = run_timed(c, c->batch) / (double)c->batch;
-        }
-    }
+    double begin = now_us(), used = clock_us(CLOCK_PROCESS_CPUTIME_ID);
+    turns_run(contenders, count, samples, threads);
+    double share = (clock_us(CLOCK_PROCESS_CPUTIME_ID) - used) / (now_us() - begin);
     for (size_t i = 0; i < count; i++) {
         contenders[i].us = quantile(contenders[i].samples, samples, 0.5);
         free(contenders[i].samples);
         contenders[i].samples = NULL;
     }
+    return threads || share > 1 ? 1 : share;
 }
 
 static int compare_doubles(const void *a, const void *b)
