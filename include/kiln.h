@@ -329,7 +329,8 @@ KILN_API enum kiln_status kiln_pack(const struct kiln_plan *plan, const void *we
  *   }
  *
  * where a tap outside src reads 0, on the context's threads. NaN and Inf spread exactly so only under
- * KILN_ACCURACY_STRICT: otherwise padding may be multiplied by weights, and 0 * Inf is NaN. Re-entrant: any
+ * KILN_ACCURACY_STRICT: otherwise padding may be multiplied by weights, and 0 * Inf is NaN, and
+ * Winograd spreads them over whole tiles of outputs. Re-entrant: any
  * number of threads may run one plan. No allocation and no waiting lock after a thread's first call: a plan
  * of one task and a busy pool run on the calling thread. INVALID: a NULL or misaligned tensor. UNSUPPORTED: a
  * plan of another target. MEMORY: a thread's first scratch. */
