@@ -95,6 +95,12 @@ bool winograd_of(const struct plan *p, struct winograd *made)
     return true;
 }
 
+int64_t winograd_sum_most(const struct winograd *w)
+{
+    enum { FEW_PRODUCTS = 16, SUM_OF_FEW = 512, SUM_OF_MANY = 96 };
+    return w->products <= FEW_PRODUCTS ? SUM_OF_FEW : SUM_OF_MANY;
+}
+
 static bool kernel_fits(int64_t kernel) { return kernel == 1 || kernel == 3 || kernel == 5; }
 
 static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
@@ -123,7 +129,8 @@ static const char *check(const struct plan *p)
         return "m + kernel - 1 of 8 is only accurate enough for fast";
     if (p->vec % p->step) return "step must divide vec";
     if (p->ic < w.g.ic && p->ic % p->vec) return "ic must be a multiple of vec, or all of a group's";
-    if (w.sum > WINOGRAD_SUM) return "ic must be at most 512, so that rounding errors stay small";
+    if (w.sum > winograd_sum_most(&w))
+        return "ic must be at most 96, or 512 with up to 16 products, so that rounding errors stay small";
     if (w.scratch > MAX_SCRATCH)
         return "it would need more than 1 GiB of scratch; a smaller block needs less";
     return NULL;

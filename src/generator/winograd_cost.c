@@ -192,15 +192,14 @@ struct cost winograd_cost(const struct plan *p)
 /* ---- proposals ---- */
 
 /* The most channels of one sum: all, or as equal parts as vectors allow. */
-static int64_t sum_of(const struct geometry *g, int64_t vec)
+static int64_t sum_of(const struct winograd *w)
 {
-    if (g->ic <= WINOGRAD_SUM) return g->ic;
-    int64_t parts = ceil_div(g->ic, WINOGRAD_SUM);
+    int64_t ic = w->g.ic, vec = w->p->vec, most = winograd_sum_most(w), parts = ceil_div(ic, most);
+    if (parts == 1) return ic;
     for (int64_t n = parts; n < 2 * parts; n++)
-        if (g->ic % (n * vec) == 0) return g->ic / n;
-    return ceil_div(ceil_div(g->ic, parts), vec) * vec <= WINOGRAD_SUM
-               ? ceil_div(ceil_div(g->ic, parts), vec) * vec
-               : WINOGRAD_SUM;
+        if (ic % (n * vec) == 0) return ic / n;
+    int64_t sum = ceil_div(ceil_div(ic, parts), vec) * vec;
+    return sum < most ? sum : most;
 }
 
 static void offer_tiles(struct plan p, int64_t block, algo_offer *offer, void *user)
@@ -221,12 +220,12 @@ static void offer_tiles(struct plan p, int64_t block, algo_offer *offer, void *u
 void winograd_propose(const struct plan *asked, algo_offer *offer, void *user)
 {
     struct plan p = *asked;
-    struct geometry g = geometry_of(&p.conv);
-    p.vec = p.cpu.lanes, p.ic = sum_of(&g, p.vec), p.ow = p.oh = p.oc = 1;
+    p.vec = p.cpu.lanes, p.ow = p.oh = p.oc = 1;
     for (p.m = 2; p.m <= 6; p.m += 2) {
         struct winograd w;
-        p.block = 1;
+        p.block = 1, p.ic = p.conv.ic / p.conv.g;
         if (!winograd_of(&p, &w)) continue;
+        p.ic = sum_of(&w);
         /* From all tiles in one block to blocks of a few, each half as many as before. */
         for (int64_t blocks = 1;; blocks *= 2) {
             int64_t block = ceil_div(w.total, blocks);
