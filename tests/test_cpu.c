@@ -128,7 +128,8 @@ Test(cpu, caps_lower_and_keep_what_remains)
     struct cpu cpu;
     cr_assert_eq(
         cpu_parse(&cpu,
-                  "x86_64 avx512_bf16 fma_per_cycle=1 load_per_cycle=1 l3_per_cycle=24 l1d=49152 l2=2097152 l3=9999999 "
+                  "x86_64 avx512_bf16 fma_per_cycle=1 load_per_cycle=1 l3_per_cycle=24 l1d=49152 l2=2097152 "
+                  "l3=9999999 "
                   "tune=sapphirerapids "
                   "features=+sse2,+sse4.2,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+popcnt,+vaes,"
                   "+avx512f,+avx512cd,+avx512vl,+avx512bw,+avx512dq,+avx512vbmi2,+avx512vnni,+avx512bf16",
@@ -159,7 +160,9 @@ Test(cpu, caps_lower_and_keep_what_remains)
 
 Test(cpu, parse_refuses)
 {
-#define SSE2 "x86_64 sse2 fma_per_cycle=1 load_per_cycle=1 l3_per_cycle=24 l1d=32768 l2=1048576 l3=1048576 tune=x86-64"
+#define SSE2                                                                                        \
+    "x86_64 sse2 fma_per_cycle=1 load_per_cycle=1 l3_per_cycle=24 l1d=32768 l2=1048576 l3=1048576 " \
+    "tune=x86-64"
     static const char *const rows[] = {
         "",
         "x86_64",
