@@ -22,6 +22,9 @@ enum {
     SETTLE_USUAL_US = 20000, /* what settling takes most of the time: a part of the turn's length */
 };
 
+/* Threads that were woken may share a core until the system moves one of them, at its next tick. */
+static const double spread_us = 20000;
+
 static double clock_us(clockid_t id)
 {
     struct timespec t;
@@ -64,6 +67,14 @@ static double calibrate(struct contender *c)
     return call_us * (double)c->batch;
 }
 
+/* Brings back the caches that the others used, and wakes its own threads. */
+static void revive(const struct contender *c, bool threads)
+{
+    double end = now_us() + (threads ? spread_us : 0);
+    do run_timed(c, 1);
+    while (now_us() < end);
+}
+
 static size_t samples_wanted(double seconds, double longest_us)
 {
     double wanted = seconds * 1e6 / longest_us;
@@ -76,7 +87,7 @@ static void turns_run(struct contender *contenders, size_t count, size_t samples
     for (size_t s = 0; s < samples; s++)
         for (struct contender *c = contenders; c < contenders + count; c++) {
             if (threads) settle();
-            run_timed(c, 1); /* brings back the caches that the others used, and wakes its own threads */
+            revive(c, threads);
             c->samples[s] = run_timed(c, c->batch) / (double)c->batch;
         }
 }
@@ -88,7 +99,7 @@ double contenders_race(struct contender *contenders, size_t count, double second
         double us = calibrate(&contenders[i]);
         longest = us > longest ? us : longest;
     }
-    size_t samples = samples_wanted(seconds, longest + (threads ? SETTLE_USUAL_US : 0));
+    size_t samples = samples_wanted(seconds, longest + (threads ? SETTLE_USUAL_US + spread_us : 0));
     for (size_t i = 0; i < count; i++) contenders[i].samples = fill_memory(samples * sizeof(double));
     double begin = now_us(), used = clock_us(CLOCK_PROCESS_CPUTIME_ID);
     turns_run(contenders, count, samples, threads);
