@@ -82,7 +82,7 @@ static void put_memory(const struct plan *p, const struct cost *c, struct text *
 static void put_transform(const struct plan *p, const struct cost *c, struct text *t)
 {
     (void)p, (void)c;
-    text_put(t, "of src before the sums, and of sums behind them");
+    text_put(t, "of src before the sums, of few blocks by each thread; and of sums behind them");
 }
 
 static void put_overhead(const struct plan *p, const struct cost *c, struct text *t)

@@ -23,17 +23,31 @@ static int64_t multiply_code(const struct winograd *w)
     return fmas;
 }
 
+/* Bytes that the products of a block are transformed to and summed up in. */
+static double transformed_bytes(const struct winograd *w)
+{
+    return 4.0 * (double)(w->products * (w->v_step + w->sums_step));
+}
+
+/* Bytes a cycle that these come at. Every thread has its own, and L3 belongs to all: a block that fits it
+ * when one thread runs makes two of them slower than one. */
+static double transformed_rate(const struct winograd *w)
+{
+    enum { THREADS = 4 };
+    double bytes = transformed_bytes(w);
+    return stream_rate(&w->p->cpu, beyond_l2(&w->p->cpu, bytes) ? THREADS * bytes : bytes);
+}
+
 /* Cycles in which what one channel of a register tile reads comes near: its weights from L2, or from L1
  * where an earlier register tile of the block brought them there; v from where all of it is. */
 static double near_cycles(const struct winograd *w, const struct winograd_blocks *b, int tiles)
 {
     const struct cpu *cpu = &w->p->cpu;
     double width = 4.0 * (double)(b->vecs * w->p->vec), panel = width * (double)w->sum;
-    double v = 4.0 * (double)(w->products * w->v_step), sums = 4.0 * (double)(w->products * w->sums_step);
     double fresh = 1.0 / (double)segs_tiles(b->tiles, b->n_tiles);
     double l2 = stream_rate(cpu, larger(panel, (double)cpu->l1d));
     return width * (fresh / l2 + (1 - fresh) / stream_rate(cpu, panel + 4.0 * (double)(tiles * w->sum))) +
-           4.0 * tiles / stream_rate(cpu, v + sums);
+           4.0 * tiles / transformed_rate(w);
 }
 
 /* One channel of one register tile. */
@@ -101,6 +115,14 @@ static double staging_cycles(const struct winograd *w, double pixels, int64_t la
     return moves + pixels * (log2(vec) + masks) / rate(cpu, cpu->load_per_cycle, w->p->vec);
 }
 
+/* How often a block is transformed: threads between which its tasks are divided do so each. */
+static double repeats(const struct winograd *w)
+{
+    enum { SHARES = 4 };
+    double blocks = (double)(w->g.g * w->blocks), shares = blocks < SHARES ? SHARES / blocks : 1;
+    return shares < (double)w->oc_blocks ? shares : (double)w->oc_blocks;
+}
+
 static void transform_cost(const struct winograd *w, double slots, struct cost *c)
 {
     enum { PER_STRIP = 40, PER_TILE = 4 };
@@ -114,7 +136,7 @@ static void transform_cost(const struct winograd *w, double slots, struct cost *
     double staged = h->alpha * (v->m + (v->alpha - v->m) / strip);
     in += staging_cycles(w, staged, w->g.x.c) + PER_TILE;
     out += (w->g.y.c > 1 ? staging_cycles(w, outs, w->g.y.c) : 0) + PER_TILE;
-    c->transform = (double)w->g.g * (slots * (in * (double)w->ic_vecs + out * oc_vecs) +
+    c->transform = (double)w->g.g * (slots * (in * repeats(w) * (double)w->ic_vecs + out * oc_vecs) +
                                      strips * PER_STRIP * ((double)w->ic_vecs + oc_vecs));
     c->cycles += c->transform;
 }
@@ -151,8 +173,7 @@ static double stream_cycles(const struct winograd *w, double weights)
     double v = 4.0 * (double)(w->products * w->v_step), sums = 4.0 * (double)(w->products * w->sums_step);
     double blocks = (double)(w->g.g * w->blocks), passes = (double)w->oc_blocks, cycles = 0;
     if (beyond_l2(cpu, weights)) cycles += (double)w->blocks * weights / stream_rate(cpu, weights);
-    if (beyond_l2(cpu, v + sums))
-        cycles += blocks * (v + passes * (v + 2 * sums)) / stream_rate(cpu, v + sums);
+    if (beyond_l2(cpu, v + sums)) cycles += blocks * (v + passes * (v + 2 * sums)) / transformed_rate(w);
     return cycles;
 }
 
