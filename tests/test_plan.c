@@ -231,18 +231,8 @@ Test(plan, refuses_what_emitters_cannot_do)
         {plain, "avx2", "direct step=13", "step must be at most ic"},
         {plain, "avx2", "direct ic=4 step=5", "step must be at most ic"},
         {plain, "avx512", "direct ow=7 unroll=all chunk=1", "chunk must be 0"},
-        {plain, "avx512", "winograd m=3", "m must be 2, 4 or 6"},
-        {plain, "avx512", "winograd m=6", "only accurate enough for fast"},
-        {"conv ic12 ih9 iw9 oc32 kh5 kw5", "avx512", "winograd m=4", "only accurate enough for fast"},
-        {"conv ic12 ih9 iw9 oc32 kh5 kw5 fast", "avx512", "winograd m=6", "at most 8"},
-        {plain, "avx512", "winograd ow=30 oc=2", "exceed the vector registers"},
-        {plain, "avx512", "winograd step=3", "step must divide vec"},
-        {plain, "avx512", "winograd ic=6", "ic must be a multiple of vec"},
-        {"conv ic1024 ih9 iw9 oc32 kh3 kw3", "avx512", "winograd", "ic must be at most 96, or 512"},
-        {"conv ic12 ih9 iw9 oc32 kh3 kw3 sh2", "avx512", "winograd", "strides of 1"},
-        {"conv ic12 ih9 iw9 oc32 kh3 kw3 dw2 nchw", "avx512", "winograd", "dw of 1"},
-        {"conv ic12 ih9 iw9 oc32 kh3 kw3 strict", "avx512", "winograd", "strict"},
-        {"conv n99 ic9999 ih99 iw99 oc32 kh3 kw3", "avx512", "winograd ic=96 block=65536", "1 GiB"},
+        {plain, "avx512", "direct vec=32", "lanes of a vector: 4, 8 or 16"},
+        {plain, "avx512", "direct unroll=fry", "unroll=fry is not one of its words, ic, kw, kh, all: the"},
         {padded, "avx2", "direct", "edge=static needs unroll=kw"},
         {padded, "avx2", "direct edge=bounds unroll=kw", "edge=bounds needs unroll=ic"},
         {padded, "avx2", "direct edge=bounds unroll=all", "edge=bounds needs unroll=ic"},
@@ -268,6 +258,36 @@ Test(plan, refuses_what_emitters_cannot_do)
         {deep, "avx2", "depthwise unroll=kw oh=2", "oh > 1 needs unroll=kh"},
         {deep, "avx2", "depthwise unroll=kh oh=5 ow=3", "exceed the vector registers"},
         {deep, "avx2", "depthwise by=ic unroll=kw", "by must be px where"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        expect_refused(table[i].conv, table[i].isa, table[i].schedule, table[i].part);
+}
+
+Test(plan, refuses_what_winograd_cannot_do)
+{
+    static const struct {
+        const char *conv, *isa, *schedule, *part;
+    } table[] = {
+        {plain, "avx512", "winograd m=3", "m must be 2 or 4 for a kernel of 3; 6 needs"},
+        {plain, "avx512", "winograd m=6", "6 needs the accuracy fast"},
+        {"conv ic12 ih9 iw9 oc32 kh5 kw5", "avx512", "winograd m=4", "m must be 2 for a kernel of 5"},
+        {"conv ic12 ih9 iw9 oc32 kh5 kw5 fast", "avx512", "winograd m=6",
+         "m must be 2 or 4 for a kernel of 5"},
+        {plain, "avx512", "winograd ow=30 oc=2", "exceed the vector registers"},
+        {"conv ic12 ih9 iw9 oc32 kh1 kw5", "avx512", "winograd m=4", "m must be 2 for a kernel of 5"},
+        {"conv ic12 ih9 iw9 oc32 kh3 kw1 fast", "avx512", "winograd m=5", "m must be 2, 4 or 6 for a kernel"},
+        {plain, "avx512", "winograd m=7",
+         "m=7 is outside [2, 6]: outputs of a tile along each axis whose kernel "
+         "is not 1: 2, 4 or 6"},
+        {plain, "avx512", "winograd step=3",
+         "in full it is \"winograd vec=16 ow=1 oc=1 ic=12 step=3 m=4 block=1"},
+        {plain, "avx512", "winograd step=3", "step must divide vec"},
+        {plain, "avx512", "winograd ic=6", "ic must be a multiple of vec"},
+        {"conv ic1024 ih9 iw9 oc32 kh3 kw3", "avx512", "winograd", "ic must be at most 96, or 512"},
+        {"conv ic12 ih9 iw9 oc32 kh3 kw3 sh2", "avx512", "winograd", "strides of 1"},
+        {"conv ic12 ih9 iw9 oc32 kh3 kw3 dw2 nchw", "avx512", "winograd", "dw of 1"},
+        {"conv ic12 ih9 iw9 oc32 kh3 kw3 strict", "avx512", "winograd", "strict"},
+        {"conv n99 ic9999 ih99 iw99 oc32 kh3 kw3", "avx512", "winograd ic=96 block=65536", "1 GiB"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         expect_refused(table[i].conv, table[i].isa, table[i].schedule, table[i].part);

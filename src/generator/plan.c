@@ -17,7 +17,7 @@ static const char *const edge_words[] = {"static", "zero", "bounds", NULL};
 #define KNOB(name) #name, offsetof(struct plan, name)
 const struct knob plan_knobs[] = {
     {KNOB(by), 0, 2, BY_OC, by_words, "what vectors run over: output channels, pixels or input channels"},
-    {KNOB(vec), 4, 16, 0, NULL, "f32 lanes of a vector (the machine's widest)"},
+    {KNOB(vec), 4, 16, 0, NULL, "f32 lanes of a vector: 4, 8 or 16 (the machine's widest)"},
     {KNOB(ow), 1, 32, 1, NULL, "columns of the register tile; vectors of them with by=px; tiles in winograd"},
     {KNOB(oh), 1, 32, 1, NULL, "rows of the register tile"},
     {KNOB(oc), 1, 32, 1, NULL,
@@ -26,7 +26,7 @@ const struct knob plan_knobs[] = {
     {KNOB(step), 1, 64, 1, NULL, "input channels unrolled into one body"},
     {KNOB(unroll), 0, 3, UNROLL_IC, unroll_words, "the outermost loop of the reduction that is unrolled"},
     {KNOB(edge), 0, 2, EDGE_STATIC, edge_words, "columns whose taps reach outside the row"},
-    {KNOB(m), 2, 6, 4, NULL, "outputs of a tile along each axis whose kernel is not 1"},
+    {KNOB(m), 2, 6, 4, NULL, "outputs of a tile along each axis whose kernel is not 1: 2, 4 or 6"},
     {KNOB(block), 1, 1 << 16, 1, NULL, "tiles transformed and multiplied together"},
     {KNOB(chunk), 0, INT64_MAX, 0, NULL, "column tiles in one task; 0: a whole row"},
 };
@@ -60,14 +60,24 @@ static bool knob_used(const struct algo *a, const struct knob *knob)
 
 /* ---- text ---- */
 
+static enum kiln_status fail_word(const struct knob *knob, struct word word, struct kiln_error *error)
+{
+    char room[64];
+    struct text list = text_into(room, sizeof room);
+    for (int i = 0; knob->words[i]; i++) text_put(&list, "%s%s", i ? ", " : "", knob->words[i]);
+    return fail(error, KILN_STATUS_INVALID, "schedule: %s=%.*s is not one of its words, %s: %s", knob->key,
+                WORD(word), room, knob->help);
+}
+
 static enum kiln_status parse_value(const struct knob *knob, struct word word, int64_t *to,
                                     struct kiln_error *error)
 {
     for (int i = 0; knob->words && knob->words[i]; i++)
         if (word_is(word, knob->words[i])) return *to = i, KILN_STATUS_OK;
-    if (!knob->words && word_number(word, to) == NUMBER_OK) return KILN_STATUS_OK;
-    return fail(error, KILN_STATUS_INVALID, "schedule: %s=%.*s is not %s: %s", knob->key, WORD(word),
-                knob->words ? "one of its words" : "a number", knob->help);
+    if (knob->words) return fail_word(knob, word, error);
+    if (word_number(word, to) == NUMBER_OK) return KILN_STATUS_OK;
+    return fail(error, KILN_STATUS_INVALID, "schedule: %s=%.*s is not a number: %s", knob->key, WORD(word),
+                knob->help);
 }
 
 static enum kiln_status parse_knob(struct plan *p, struct word w, unsigned *seen, struct kiln_error *error)
@@ -116,12 +126,13 @@ enum kiln_status plan_parse(struct plan *p, const char *schedule, struct kiln_er
     return status;
 }
 
-static void put_schedule(const struct plan *p, struct text *t)
+/* The knobs that are not as if omitted, or all of them. */
+static void put_schedule(const struct plan *p, bool all, struct text *t)
 {
     text_put(t, "%s", p->algo->name);
     for (const struct knob *knob = plan_knobs; knob < plan_knobs + plan_knob_count; knob++) {
         int64_t v = knob_value(p, knob);
-        if (!knob_used(p->algo, knob) || v == knob_default(p, knob)) continue;
+        if (!knob_used(p->algo, knob) || (v == knob_default(p, knob) && !all)) continue;
         if (knob->words)
             text_put(t, " %s=%s", knob->key, knob->words[v]);
         else
@@ -132,7 +143,7 @@ static void put_schedule(const struct plan *p, struct text *t)
 size_t plan_print_schedule(const struct plan *p, char *text, size_t room)
 {
     struct text t = text_into(text, room);
-    put_schedule(p, &t);
+    put_schedule(p, false, &t);
     return t.length;
 }
 
@@ -148,7 +159,7 @@ size_t plan_print(const struct plan *p, char *text, size_t room)
     conv_print(&p->conv, conv, sizeof conv);
     struct text t = text_into(text, room);
     text_put(&t, "%s | ", conv);
-    put_schedule(p, &t);
+    put_schedule(p, false, &t);
     text_put(&t, " | %s", isa_name(code_isa(p)));
     return t.length;
 }
@@ -206,6 +217,17 @@ const char *plan_inapplicable(const struct plan *p)
 
 size_t plan_scratch(const struct plan *p) { return (size_t)p->algo->sizes(p).scratch * sizeof(float); }
 
+/* What an algorithm's own check found, and the knobs, some of which may have been left out. */
+static enum kiln_status fail_check(const struct plan *p, const char *why, struct kiln_error *error)
+{
+    if (!error) return KILN_STATUS_INVALID; /* the planner tries many */
+    char room[256];
+    struct text all = text_into(room, sizeof room);
+    put_schedule(p, true, &all);
+    return fail(error, KILN_STATUS_INVALID, "schedule: %s: %s; in full it is \"%s\"", p->algo->name, why,
+                room);
+}
+
 enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln_error *error)
 {
     const char *why = plan_unsupported(&p->conv);
@@ -214,7 +236,7 @@ enum kiln_status plan_check(const struct plan *p, struct cost *cost, struct kiln
     if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s cannot do this: %s", p->algo->name, why);
     if (check_knobs(p, error)) return KILN_STATUS_INVALID;
     why = p->algo->check(p);
-    if (why) return fail(error, KILN_STATUS_INVALID, "schedule: %s: %s", p->algo->name, why);
+    if (why) return fail_check(p, why, error);
     *cost = p->algo->cost(p);
     if (cost->fmas > CODE_BUDGET_MOST)
         return fail(error, KILN_STATUS_INVALID, "schedule: it unrolls %lld FMAs, at most %d are allowed",

@@ -7,8 +7,9 @@
 
 enum {
     MAX_DILATION = 1024,
-    MAX_IMAGE_BITS = 36,   /* of elements, beyond any use: times a block's tiles and products they fit 64 */
-    ALPHA_FAST = 8,        /* products of an axis from which on only `fast` is promised */
+    MAX_IMAGE_BITS = 36, /* of elements, beyond any use: times a block's tiles and products they fit 64 */
+    ALPHA_MOST = 6,      /* products of an axis: more are too inexact, but for `fast` */
+    ALPHA_FAST = 8,
     STAGE_BYTES = 16384,   /* half of a small L1 */
     MAX_SCRATCH = 1 << 28, /* floats: no plan worth having needs a GiB for each thread */
 };
@@ -119,14 +120,31 @@ static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
     return NULL;
 }
 
+/* The longer kernel says which m there are, as products come in even numbers. */
+static const char *m_refused(const struct plan *p)
+{
+    static const char *const allowed[2][2] = {
+        {"m must be 2 or 4 for a kernel of 3; 6 needs the accuracy fast",
+         "m must be 2, 4 or 6 for a kernel of 3"},
+        {"m must be 2 for a kernel of 5; 4 needs the accuracy fast", "m must be 2 or 4 for a kernel of 5"},
+    };
+    const struct kiln_conv *c = &p->conv;
+    int64_t kernel = c->kh > c->kw ? c->kh : c->kw;
+    bool fast = c->accuracy == KILN_ACCURACY_FAST;
+    bool fits = p->m % 2 == 0 && p->m + kernel - 1 <= (fast ? ALPHA_FAST : ALPHA_MOST);
+    return fits ? NULL : allowed[kernel > 3][fast];
+}
+
 static const char *check(const struct plan *p)
 {
+    const char *why = m_refused(p);
+    if (why) return why;
     struct winograd w;
     if (panel_registers(p, p->ow, p->oc) > p->cpu.registers)
         return "ow * oc accumulators, oc vectors of weights and a broadcast exceed the vector registers";
-    if (!winograd_of(p, &w)) return "m must be 2, 4 or 6, and m + kernel - 1 at most 8 on both axes";
-    if (p->conv.accuracy != KILN_ACCURACY_FAST && (w.h.f.alpha >= ALPHA_FAST || w.w.f.alpha >= ALPHA_FAST))
-        return "m + kernel - 1 of 8 is only accurate enough for fast";
+    bool fits = winograd_of(p, &w);
+    assert(fits);
+    (void)fits;
     if (p->vec % p->step) return "step must divide vec";
     if (p->ic < w.g.ic && p->ic % p->vec) return "ic must be a multiple of vec, or all of a group's";
     if (w.sum > winograd_sum_most(&w))
