@@ -93,28 +93,43 @@ Test(explain, is_golden)
 /* What a reader needs is there whatever the numbers are. */
 Test(explain, holds_what_it_promises)
 {
-    static const char *const parts[] = {" | direct ",
-                                        "acc[",
-                                        "registers  ",
-                                        "of 32",
-                                        "tasks      ",
-                                        "bytes packed",
-                                        "flop/byte",
-                                        "candidates",
-                                        "chosen",
-                                        "not applicable: ",
-                                        "of peak",
-                                        "bound by   ",
-                                        "\n  fma   ",
-                                        "\n  overhead ",
-                                        "runners-up",
-                                        "other tile ",
-                                        " times the chosen: ",
+    static const char *const parts[] = {" | direct ",       "acc[",
+                                        "registers  ",      "of 32",
+                                        "tasks      ",      "packed     144.06 KiB of weights",
+                                        "scratch    none",  "flop/byte",
+                                        "candidates",       "chosen",
+                                        "not applicable: ", "of peak",
+                                        "bound by   ",      "\n  fma   ",
+                                        "\n  overhead ",    "runners-up",
+                                        "other tile ",      " times the chosen: ",
                                         "loses on "};
     struct bytes b = explained(&goldens[0]);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         cr_expect(strstr(b.at, parts[i]), "no '%s' in\n%s", parts[i], b.at);
     bytes_free(&b);
+}
+
+/* How scratch compares with the caches, which are 32 KiB, 1 MiB and 16 MiB here. */
+Test(explain, scratch_is_compared_with_caches)
+{
+    static const struct {
+        const char *schedule, *says;
+    } rows[] = {
+        {"winograd m=2 block=1", "KiB for each thread: fits L1, 32.00 KiB\n"},
+        {"winograd block=25", "fits L2, 1.00 MiB\n"},
+        {"winograd block=100",
+         "MiB for each thread: more than L2, 1.00 MiB; it lies in L3, which threads share\n"},
+        {"winograd block=3136", "more than L2, 1.00 MiB; it lies in memory\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct golden g = {.conv = "conv ic64 ih224 iw224 oc64 kh3 kw3 ph1 pw1 nhwc",
+                                 .arch = "x86_64",
+                                 .isa = "avx512",
+                                 .schedule = rows[i].schedule};
+        struct bytes b = explained(&g);
+        cr_expect(strstr(b.at, rows[i].says), "%s: no '%s' in\n%s", rows[i].schedule, rows[i].says, b.at);
+        bytes_free(&b);
+    }
 }
 
 /* The plan line alone is what explain shows of it, and the first of the candidates, each of which parses. */

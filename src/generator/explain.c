@@ -23,6 +23,48 @@ static void put_ratio(struct text *t, double v)
     text_put(t, "%lld.%02lld", hundredths / 100, hundredths % 100);
 }
 
+/* "466.56 KiB": in the unit that leaves one to four digits. */
+static void put_bytes(struct text *t, double bytes)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    enum { UNITS = sizeof units / sizeof *units };
+    int unit = 0;
+    for (; bytes >= 1024 && unit + 1 < UNITS; unit++) bytes /= 1024;
+    if (unit)
+        put_ratio(t, bytes);
+    else
+        text_put(t, "%.0f", bytes);
+    text_put(t, " %s", units[unit]);
+}
+
+/* Each thread has its own, and writes and reads all of it: a cache that it exceeds costs. */
+static void put_scratch(struct text *t, const struct cpu *cpu, double bytes)
+{
+    const struct {
+        const char *name;
+        int64_t bytes;
+    } caches[] = {{"L1", cpu->l1d}, {"L2", cpu->l2}, {"L3, which threads share", cpu->l3}};
+    enum { CACHES = sizeof caches / sizeof *caches };
+    int home = 0; /* the first that can hold it */
+    text_put(t, "  scratch    ");
+    if (bytes == 0) {
+        text_put(t, "none\n");
+        return;
+    }
+    while (home < CACHES && bytes > (double)caches[home].bytes) home++;
+    put_bytes(t, bytes);
+    text_put(t, " for each thread: ");
+    if (home == 0 || home == 1) {
+        text_put(t, "fits %s, ", caches[home].name);
+        put_bytes(t, (double)caches[home].bytes);
+    } else {
+        text_put(t, "more than L2, ");
+        put_bytes(t, (double)cpu->l2);
+        text_put(t, "; it lies in %s", home < CACHES ? caches[home].name : "memory");
+    }
+    text_put(t, "\n");
+}
+
 static double conv_bytes(const struct kiln_conv *c)
 {
     double add = conv_has(c, KILN_POST_ADD) ? 2 : 1;
@@ -153,8 +195,10 @@ void explain_plan(const struct plan *p, struct text *t)
     text_put(t, "  body       %lld fma, %lld loads\n", (long long)c.tile_fmas, (long long)c.tile_loads);
     text_put(t, "  code       %lld fma unrolled\n", (long long)c.fmas);
     text_put(t, "  tasks      %lld\n", (long long)sizes.tasks);
-    text_put(t, "  memory     %lld bytes packed, %lld scratch\n", (long long)sizes.packed * 4,
-             (long long)sizes.scratch * 4);
+    text_put(t, "  packed     ");
+    put_bytes(t, 4 * (double)sizes.packed);
+    text_put(t, " of weights\n");
+    put_scratch(t, &p->cpu, 4 * (double)sizes.scratch);
     text_put(t, "  work       %.0f flop, %.0f bytes, ", flops, bytes);
     put_ratio(t, flops / bytes);
     text_put(t, " flop/byte\n");
