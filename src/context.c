@@ -42,6 +42,21 @@ enum kiln_status struct_read(void *to, size_t room, const void *from, const char
     return KILN_STATUS_OK;
 }
 
+/* ---- settings ---- */
+
+/* A text that was set, or NULL, and what messages call the place where it was. */
+struct setting {
+    const char *text, *name;
+};
+
+/* The configuration's, else the environment's; an empty variable is one not set. */
+static struct setting setting_of(const char *text, const char *name, const char *variable)
+{
+    if (text) return (struct setting){text, name};
+    const char *value = getenv(variable);
+    return (struct setting){value && *value ? value : NULL, variable};
+}
+
 /* ---- the log ---- */
 
 static void log_stderr(void *user, const char *line)
@@ -64,17 +79,17 @@ void context_log(const struct kiln *k, enum debug what, const char *text)
     }
 }
 
-static enum kiln_status debug_parse(unsigned *debug, const char *text, struct kiln_error *error)
+static enum kiln_status debug_parse(unsigned *debug, const struct setting *asked, struct kiln_error *error)
 {
     *debug = 0;
-    for (const char *at = text; *at;) {
+    for (const char *at = asked->text ? asked->text : ""; *at;) {
         size_t length = strcspn(at, ",");
         int i = 0;
         while (i < DEBUGS && (strlen(debug_names[i]) != length || memcmp(debug_names[i], at, length) != 0))
             i++;
         if (i == DEBUGS)
-            return fail(error, KILN_STATUS_INVALID, "debug is \"%.64s\": must be some of plan,cache,ir,asm",
-                        text);
+            return fail(error, KILN_STATUS_INVALID, "%s is \"%.64s\": must be some of plan,cache,ir,asm",
+                        asked->name, asked->text);
         *debug |= 1u << i;
         at += length + (at[length] == ',');
     }
@@ -82,14 +97,6 @@ static enum kiln_status debug_parse(unsigned *debug, const char *text, struct ki
 }
 
 /* ---- the configuration ---- */
-
-/* The caller's text, else the environment's; an empty variable is one not set. */
-static const char *text_or(const char *text, const char *variable)
-{
-    if (text) return text;
-    const char *value = getenv(variable);
-    return value && *value ? value : NULL;
-}
 
 static enum kiln_status threads_read(int *threads, const struct kiln_config *config, struct kiln_error *error)
 {
@@ -115,13 +122,14 @@ static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *c
                                      struct kiln_error *error)
 {
     int threads = 1;
-    const char *debug = text_or(config->debug, "KILN_DEBUG");
+    const struct setting debug = setting_of(config->debug, "debug", "KILN_DEBUG");
+    const struct setting isa = setting_of(config->isa, "the context's isa", "KILN_ISA");
     k->log = config->log ? config->log : log_stderr;
     k->log_user = config->log_user;
-    enum kiln_status status = debug_parse(&k->debug, debug ? debug : "", error);
+    enum kiln_status status = debug_parse(&k->debug, &debug, error);
     if (!status) status = threads_read(&threads, config, error);
     cpu_host(&k->cpu);
-    if (!status) status = cpu_cap(&k->cpu, text_or(config->isa, "KILN_ISA"), error);
+    if (!status) status = cpu_cap(&k->cpu, isa.text, isa.name, error);
     if (!status) status = pool_new(&k->pool, threads, config->parallel, config->parallel_user, error);
     if (status) return status;
     k->cache = cache_new(config->cache_bytes ? config->cache_bytes : CACHE_BYTES);

@@ -266,7 +266,8 @@ static void isa_list(enum arch arch, char *text, size_t room)
                 (size_t)snprintf(text + length, room - length, "%s%s", length ? ", " : "", levels[i].name);
 }
 
-static enum kiln_status isa_parse(enum isa *isa, enum arch arch, const char *name, struct kiln_error *error)
+static enum kiln_status isa_parse(enum isa *isa, enum arch arch, const char *name, const char *by,
+                                  struct kiln_error *error)
 {
     char list[96];
     for (int i = 0; i < LEVELS; i++) {
@@ -275,7 +276,7 @@ static enum kiln_status isa_parse(enum isa *isa, enum arch arch, const char *nam
         return KILN_STATUS_OK;
     }
     isa_list(arch, list, sizeof list);
-    return fail(error, KILN_STATUS_INVALID, "isa is \"%.32s\": must be one of %s for %s", name, list,
+    return fail(error, KILN_STATUS_INVALID, "%s is \"%.32s\": must be one of %s for %s", by, name, list,
                 arch_names[arch]);
 }
 
@@ -295,27 +296,37 @@ enum kiln_status cpu_target(struct cpu *cpu, const char *arch, const char *isa, 
     enum kiln_status status = arch_parse(&a, arch, error);
     if (status) return status;
     enum isa level = isa_highest(a, UINT64_MAX, UINT64_MAX);
-    if (isa) status = isa_parse(&level, a, isa, error);
+    if (isa) status = isa_parse(&level, a, isa, "isa", error);
     if (status) return status;
     memset(cpu, 0, sizeof *cpu);
+    cpu->capped = isa ? "isa" : NULL;
     cpu_level(cpu, level, set_of(level, true));
     cpu_caches(cpu, (const int64_t[3]){0, 0, 0});
     return KILN_STATUS_OK;
 }
 
-enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, struct kiln_error *error)
+static enum kiln_status isa_missing(const struct cpu *cpu, const char *isa, const char *by,
+                                    struct kiln_error *error)
+{
+    if (cpu->capped)
+        return fail(error, KILN_STATUS_UNSUPPORTED, "%s is \"%s\": %s allows at most %s", by, isa,
+                    cpu->capped, isa_name(cpu->isa));
+    return fail(error, KILN_STATUS_UNSUPPORTED, "%s is \"%s\": this machine has at most %s", by, isa,
+                isa_name(cpu->isa));
+}
+
+enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, const char *by, struct kiln_error *error)
 {
     enum isa level = cpu->isa;
     uint64_t set;
     if (!isa) return KILN_STATUS_OK;
-    enum kiln_status status = isa_parse(&level, cpu->arch, isa, error);
+    enum kiln_status status = isa_parse(&level, cpu->arch, isa, by, error);
     if (status) return status;
-    if (level > cpu->isa)
-        return fail(error, KILN_STATUS_UNSUPPORTED, "isa is \"%s\": at most %s is there to be used", isa,
-                    isa_name(cpu->isa));
+    if (level > cpu->isa) return isa_missing(cpu, isa, by, error);
     bool known = set_parse(&set, cpu->features);
     assert(known);
     (void)known;
+    if (level < cpu->isa) cpu->capped = by;
     cpu_level(cpu, level, set);
     return KILN_STATUS_OK;
 }

@@ -23,6 +23,7 @@ struct cpu {
     int64_t l1d, l2, l3; /* bytes of one core's data caches; l3 shared */
     char tune[32];       /* LLVM tuning CPU, derived from the features */
     char features[512];  /* LLVM feature string, explicit and complete: "+avx2,+fma,..." */
+    const char *capped;  /* what lowered its level, for messages; NULL: nothing did. No part of its text */
 };
 
 /* This machine, at its highest level. */
@@ -32,9 +33,9 @@ void cpu_host(struct cpu *cpu);
  * typical caches: what --target compiles for. INVALID: an unknown name, or one of another arch. */
 enum kiln_status cpu_target(struct cpu *cpu, const char *arch, const char *isa, struct kiln_error *error);
 
-/* Lowers cpu to the level named, which may be NULL: no change. INVALID: an unknown name, the text
- * lists them. UNSUPPORTED: a level that cpu does not have. */
-enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, struct kiln_error *error);
+/* Lowers cpu to the level named, which may be NULL: no change. `by`, a literal, is what asks for it, such as
+ * "KILN_ISA". INVALID: an unknown name, the text lists them. UNSUPPORTED: a level that cpu does not have. */
+enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, const char *by, struct kiln_error *error);
 
 /* One line of text and back: "x86_64 avx512 l1d=32768 l2=... l3=... tune=znver4 features=+sse2,...";
  * part of a kernel's key. Returns the length, as snprintf. */

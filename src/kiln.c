@@ -56,7 +56,7 @@ static enum kiln_status machine_choose(struct cpu *cpu, const struct kiln *k,
 {
     if (options->target) return cpu_target(cpu, options->target, options->isa, error);
     *cpu = k->cpu;
-    return cpu_cap(cpu, options->isa, error);
+    return cpu_cap(cpu, options->isa, "isa", error);
 }
 
 /* That a whole plan line was made for this conv; the machine is lowered to the level it names. */
@@ -78,7 +78,7 @@ static enum kiln_status line_read(struct job *job, const char *line, struct kiln
     if ((size_t)snprintf(level, sizeof level, "%.*s", (int)isa.length, isa.at) >= sizeof level)
         return fail(error, KILN_STATUS_INVALID, "schedule is a plan line for \"%.*s\": not a machine",
                     WORD(isa));
-    return cpu_cap(&job->cpu, level, error);
+    return cpu_cap(&job->cpu, level, "the plan line's isa", error);
 }
 
 /* Copies the schedule, which is opaque here, out of options->schedule; "" if there is none. */
@@ -91,7 +91,9 @@ static enum kiln_status schedule_read(struct job *job, struct kiln_error *error)
     enum kiln_status status = line ? line_read(job, text, error) : KILN_STATUS_OK;
     if (status) return status;
     if (!words_part(text, line ? 1 : 0, &part) || part.at == part.end)
-        return fail(error, KILN_STATUS_INVALID, "schedule is empty: must be as in a plan line, or NULL");
+        return fail(
+            error, KILN_STATUS_INVALID,
+            "schedule is empty: must be as in a plan line, such as \"direct ow=4 unroll=kw\", or left out");
     size_t length = (size_t)(part.end - part.at);
     if (length >= sizeof job->schedule)
         return fail(error, KILN_STATUS_INVALID, "schedule has %zu bytes: at most %zu are allowed", length,
@@ -292,7 +294,7 @@ static void levels_print(struct text *t, const struct cpu *cpu)
 {
     for (int i = 0; i <= ISA_NEON; i++) {
         struct cpu capped = *cpu;
-        if (!cpu_cap(&capped, isa_name((enum isa)i), NULL)) text_put(t, " %s", isa_name((enum isa)i));
+        if (!cpu_cap(&capped, isa_name((enum isa)i), "isa", NULL)) text_put(t, " %s", isa_name((enum isa)i));
     }
 }
 

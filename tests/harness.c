@@ -63,7 +63,7 @@ void lines_free(struct lines *lines)
 bool machine_capped(struct cpu *cpu, const char *isa)
 {
     cpu_host(cpu);
-    return cpu_cap(cpu, isa, NULL) == KILN_STATUS_OK;
+    return cpu_cap(cpu, isa, "isa", NULL) == KILN_STATUS_OK;
 }
 
 /* ---- plans ---- */

@@ -49,8 +49,8 @@ Test(api, create_reads_the_environment)
 {
     static const char *const rows[][3] = {
         {"KILN_THREADS", "0", "KILN_THREADS is \"0\""}, {"KILN_THREADS", "2000", "1 to 1024"},
-        {"KILN_THREADS", "2x", "KILN_THREADS"},         {"KILN_ISA", "sse9", "isa is \"sse9\""},
-        {"KILN_DEBUG", "all", "debug is \"all\""},
+        {"KILN_THREADS", "2x", "KILN_THREADS"},         {"KILN_ISA", "sse9", "KILN_ISA is \"sse9\""},
+        {"KILN_DEBUG", "all", "KILN_DEBUG is \"all\""},
     };
     struct kiln *k;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -175,7 +175,9 @@ Test(api, options_are_checked)
         {{.size = sizeof(struct kiln_options), .code_budget = -1}, KILN_STATUS_INVALID, "code_budget is -1"},
         {{.size = sizeof(struct kiln_options), .code_budget = 4097}, KILN_STATUS_INVALID, "0 to 4096"},
         {{.size = sizeof(struct kiln_options), .isa = "mmx"}, KILN_STATUS_INVALID, "isa is \"mmx\""},
-        {{.size = sizeof(struct kiln_options), .isa = "avx2"}, KILN_STATUS_UNSUPPORTED, "at most sse2"},
+        {{.size = sizeof(struct kiln_options), .isa = "avx2"},
+         KILN_STATUS_UNSUPPORTED,
+         "the context's isa allows at most sse2"},
         {{.size = sizeof(struct kiln_options), .target = "vax"}, KILN_STATUS_INVALID, "target is \"vax\""},
         {{.size = sizeof(struct kiln_options), .target = "aarch64", .isa = "avx2"},
          KILN_STATUS_INVALID,

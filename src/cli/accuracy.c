@@ -33,6 +33,7 @@ struct accuracy {
     struct row rows[ROWS_MAX];
     int count, skipped, failed; /* failed: to compile or to run */
 };
+    int status;                 /* to exit with: the worst so far */
 
 /* What is measured on one convolution: the reference is shared by all its plans. */
 struct subject {
@@ -124,6 +125,7 @@ static void report_errors(struct accuracy *a, const struct subject *s, const cha
 }
 
 static void plan_measure(struct accuracy *a, struct subject *s, const struct kiln_options *options)
+    a->status = exit_worse(a->status, exit_of(error->status));
 {
     struct kiln_error error;
     struct kiln_plan *plan = NULL;
@@ -198,7 +200,7 @@ static int measure_all(struct accuracy *a)
     }
     print_rows(a);
     printf("%d passed, %d failed, %d skipped\n", within, beyond + a->failed, a->skipped);
-    return beyond + a->failed ? EXIT_FAILED : EXIT_GOOD;
+    return exit_worse(a->status, beyond ? EXIT_FAILED : EXIT_GOOD);
 }
 
 static const struct flag flags[] = {

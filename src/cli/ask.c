@@ -38,6 +38,18 @@ int complain(const char *format, ...)
     return EXIT_USAGE;
 }
 
+int exit_of(enum kiln_status status)
+{
+    static const int exits[] = {
+        [KILN_STATUS_OK] = EXIT_GOOD,       [KILN_STATUS_INVALID] = EXIT_USAGE,
+        [KILN_STATUS_SYSTEM] = EXIT_USAGE,  [KILN_STATUS_UNSUPPORTED] = EXIT_GOOD,
+        [KILN_STATUS_MEMORY] = EXIT_FAILED, [KILN_STATUS_INTERNAL] = EXIT_FAILED,
+    };
+    return exits[status];
+}
+
+int exit_worse(int a, int b) { return a > b ? a : b; }
+
 void sink_file(void *user, const char *bytes, size_t count) { fwrite(bytes, 1, count, user); }
 
 /* ---- what flags store ---- */
@@ -110,7 +122,10 @@ static int help(const struct page *page)
     for (size_t i = 0; i < page->count; i++) print_option(&page->flags[i]);
     static const struct flag self = {"help", NULL, "print this; also -h"};
     print_option(&self);
-    puts("\nEXIT STATUS\n  0  success\n  1  a check failed\n  2  bad usage or bad input");
+    puts("\nEXIT STATUS\n"
+         "  0  success; what is skipped, since Kiln does not do it, is no failure\n"
+         "  1  a check ran and failed, or there was no memory to run it\n"
+         "  2  bad usage or bad input, in arguments, in files or in the environment (KILN_...)");
     return EXIT_GOOD;
 }
 

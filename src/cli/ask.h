@@ -7,8 +7,15 @@
 
 #include <stdio.h>
 
-/* Exit statuses of every command. */
-enum { EXIT_GOOD, EXIT_FAILED /* a check failed */, EXIT_USAGE /* bad usage or input */ };
+/* Exit statuses of every command, worse ones larger; exit_of: that of a convolution that ended so, among
+ * others, where what is unsupported is skipped. */
+enum {
+    EXIT_GOOD,
+    EXIT_FAILED, /* a check ran and failed, or for want of memory could not */
+    EXIT_USAGE   /* bad usage or bad input, an environment that names nothing usable included */
+};
+int exit_of(enum kiln_status status);
+int exit_worse(int a, int b);
 
 struct flag;
 

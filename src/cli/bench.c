@@ -82,7 +82,7 @@ static const struct page page = {
     .about =
         "Times warm runs with packed weights, in turns with each peer in the same process, compares the\n"
         "outputs in full, and prints a table. With one thread the process stays on one core; let nothing\n"
-        "else run. Exit status 1: an output differs from a peer's, or a convolution could not be timed.\n"
+        "else run. Exit status 1: an output differs from a peer's, or there was no memory to time one.\n"
         "What Kiln does not do is skipped, with the reason.\n"
         "\n"
         "A plan line is timed with its own ISA whatever --isa says, and with its own schedule unless\n"
@@ -123,7 +123,7 @@ static int setup_make(struct setup *setup, const struct bench *b)
     setup->peak = peak_find(b->common.isa);
     if (!peers_open(&setup->peers, b->peers, setup->threads)) return EXIT_USAGE;
     struct kiln_error error;
-    if (setup_warm(setup, &error) != KILN_STATUS_OK) return complain("%s", error.text);
+    if (setup_warm(setup, b->common.isa, &error) != KILN_STATUS_OK) return complain("%s", error.text);
     return EXIT_GOOD;
 }
 
@@ -154,11 +154,10 @@ static void report(const struct bench *b, const struct result *result, const str
 /* The exit status that one result asks for. What Kiln does not support is no failure. */
 static int result_status(const struct result *result)
 {
-    if (result->status == KILN_STATUS_INVALID) return EXIT_USAGE; /* such as its schedule */
-    bool failed = result->status != KILN_STATUS_OK && result->status != KILN_STATUS_UNSUPPORTED;
+    bool differs = false;
     for (int i = 0; i < result->timing_count; i++)
-        failed |= !*result->timings[i].error && !result->timings[i].agrees;
-    return failed ? EXIT_FAILED : EXIT_GOOD;
+        differs |= !*result->timings[i].error && !result->timings[i].agrees;
+    return exit_worse(exit_of(result->status), differs ? EXIT_FAILED : EXIT_GOOD);
 }
 
 /* As check does, a line that names its machine is timed as that machine. */
@@ -174,8 +173,7 @@ static int measure_all(const struct bench *b, const struct setup *setup, struct 
         if (line->machine) options.isa = line->machine;
         conv_measure(setup, line, &options, &results[i]);
         report(b, &results[i], i ? &results[i - 1] : NULL, setup->threads, &head);
-        int asked = result_status(&results[i]);
-        status = asked > status ? asked : status;
+        status = exit_worse(status, result_status(&results[i]));
     }
     return status;
 }

@@ -102,8 +102,9 @@ struct setup {
     double tiny_overhead_ns; /* of kiln_run, measured once on a tiny conv */
 };
 
-/* Warms the process up with one tiny compile, measures what a call of kiln_run costs, and makes the crew. */
-enum kiln_status setup_warm(struct setup *setup, struct kiln_error *error);
+/* Warms the process up with one tiny compile for `isa` (NULL: the best), measures what a call of kiln_run
+ * costs, and makes the crew. */
+enum kiln_status setup_warm(struct setup *setup, const char *isa, struct kiln_error *error);
 void setup_free(struct setup *setup);
 
 /* Compiles in a context of its own, so always cold; runs; compares. Fills every field of *result. */

@@ -248,12 +248,13 @@ void conv_measure(const struct setup *setup, const struct line *line, const stru
     subject_free(&subject);
 }
 
-enum kiln_status setup_warm(struct setup *setup, struct kiln_error *error)
+enum kiln_status setup_warm(struct setup *setup, const char *isa, struct kiln_error *error)
 {
     struct subject subject = {0};
+    const struct kiln_options options = {.size = sizeof options, .isa = isa};
     struct kiln_conv tiny;
     kiln_conv_parse(&tiny, "conv ic1 iw2 oc1 kw1 f32 nhwc", NULL);
-    enum kiln_status status = subject_compile(&subject, setup, &tiny, NULL, error);
+    enum kiln_status status = subject_compile(&subject, setup, &tiny, &options, error);
     if (status == KILN_STATUS_OK) status = subject_fill(&subject, &tiny, error);
     if (status == KILN_STATUS_OK) setup->tiny_overhead_ns = overhead_measure(&subject);
     subject_free(&subject);

@@ -17,6 +17,7 @@ struct check {
     struct lists lists;
     struct kiln *k;
     int passed, failed, skipped;
+    int status; /* to exit with: the worst so far */
 };
 
 /* What is compared in one conv and one layout: the references are shared by all ISAs, made when needed. */
@@ -62,6 +63,7 @@ static void report_difference(struct check *check, const struct subject *s, cons
                               const struct reference *r, const struct difference *d)
 {
     check->failed++;
+    check->status = exit_worse(check->status, EXIT_FAILED);
     print_head("FAIL", plan, NULL, r->exact);
     printf("%s  first difference at ", kiln_plan_text(plan));
     print_position(&s->conv, d->at);
@@ -75,6 +77,7 @@ static void report_error(struct check *check, const struct subject *s, const cha
                          enum kiln_status status, const struct kiln_error *error)
 {
     bool skip = status == KILN_STATUS_UNSUPPORTED;
+    check->status = exit_worse(check->status, exit_of(status));
     if (skip)
         check->skipped++;
     else
@@ -155,7 +158,7 @@ static int check_all(struct check *check)
     if (!lists_read(&check->lists, check->k, check->common.isa, check->layout)) return EXIT_USAGE;
     for (size_t i = 0; i < check->common.convs.count; i++) line_check(check, &check->common.convs.at[i]);
     printf("%d passed, %d failed, %d skipped\n", check->passed, check->failed, check->skipped);
-    return check->failed ? EXIT_FAILED : EXIT_GOOD;
+    return check->status;
 }
 
 static const struct flag flags[] = {

@@ -61,7 +61,7 @@ static bool isas_filter(struct kiln *k, struct names *isas, bool all)
         if (status == KILN_STATUS_INVALID && !all) return false;
     }
     isas->count = kept;
-    return kept > 0 || (complain("this machine has none of the ISA levels of --isa"), false);
+    return kept > 0 || (complain("none of the ISA levels of --isa can be used"), false);
 }
 
 static bool layouts_check(const struct names *layouts)
