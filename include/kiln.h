@@ -164,8 +164,9 @@ typedef void kiln_log(void *user, const char *line);
 /* How a context is made. Zero every field not set, and set size; every zero field means its default. */
 struct kiln_config {
     size_t size; /* sizeof(struct kiln_config) */
-    int threads; /* of the pool behind kiln_run; 0: KILN_THREADS, else 1, or with `parallel` one for
-                    each processor; at most 1024 */
+    int threads; /* of the pool behind kiln_run, at most 1024; 0: KILN_THREADS, else 1, or with `parallel` one
+                    for each processor. Of the pool no more are started than the thread that calls
+                    kiln_create may use processors (its affinity): kiln_stats tells how many */
     kiln_parallel *parallel; /* the caller's own threads instead of the pool; threads is then their number */
     void *parallel_user;
     size_t cache_bytes;    /* capacity of the in-memory cache of kernels; 0: 64 MiB */
@@ -269,13 +270,14 @@ KILN_API enum kiln_status kiln_dump(struct kiln *k, const struct kiln_conv *conv
 KILN_API enum kiln_status kiln_cpu_print(struct kiln *k, const struct kiln_options *options, kiln_sink *sink,
                                          void *user, struct kiln_error *error);
 
-/* Counters of a context since it was made. */
+/* What a context has counted since it was made. */
 struct kiln_stats {
-    uint64_t hits, misses,
-        compiles;       /* of the in-memory cache, who waits for another's compiling hits; compiled */
-    uint64_t evictions; /* kernels dropped to stay within cache_bytes */
-    uint64_t bytes;     /* held now */
-    double compile_ms;  /* CPU milliseconds spent compiling, all together */
+    uint64_t hits, misses; /* of the in-memory cache; to wait for another thread's compiling is a hit */
+    uint64_t compiles;     /* kernels compiled */
+    uint64_t evictions;    /* kernels dropped to stay within cache_bytes */
+    uint64_t bytes;        /* of the kernels held now */
+    double compile_ms;     /* CPU milliseconds spent compiling, all together */
+    int threads;           /* that share a run: those of the pool, or as many as `parallel` is said to have */
 };
 
 KILN_API void kiln_stats(struct kiln *k, struct kiln_stats *stats);

@@ -2,6 +2,7 @@
  * configuration leaves open. */
 #include "context.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,14 @@ static enum kiln_status debug_parse(unsigned *debug, const struct setting *asked
 
 /* ---- the configuration ---- */
 
+/* Those that the calling thread may run on, and so the threads that it starts. */
+static int64_t processors(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) ? POOL_THREADS_MAX /* more than a set holds */
+                                                  : CPU_COUNT(&set);
+}
+
 static enum kiln_status threads_read(int *threads, const struct kiln_config *config, struct kiln_error *error)
 {
     const char *text = getenv("KILN_THREADS");
@@ -113,6 +122,8 @@ static enum kiln_status threads_read(int *threads, const struct kiln_config *con
     int64_t all =
         config->parallel ? sysconf(_SC_NPROCESSORS_ONLN) : 1; /* the caller's threads: one a processor */
     if (!v) v = all < 1 ? 1 : all > POOL_THREADS_MAX ? POOL_THREADS_MAX : all;
+    /* Threads of a pool spin for a while: more of them than processors take turns at that. */
+    if (!config->parallel && v > processors()) v = processors();
     *threads = (int)v;
     return KILN_STATUS_OK;
 }
@@ -121,16 +132,15 @@ static enum kiln_status threads_read(int *threads, const struct kiln_config *con
 static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *config,
                                      struct kiln_error *error)
 {
-    int threads = 1;
     const struct setting debug = setting_of(config->debug, "debug", "KILN_DEBUG");
     const struct setting isa = setting_of(config->isa, "the context's isa", "KILN_ISA");
     k->log = config->log ? config->log : log_stderr;
     k->log_user = config->log_user;
     enum kiln_status status = debug_parse(&k->debug, &debug, error);
-    if (!status) status = threads_read(&threads, config, error);
+    if (!status) status = threads_read(&k->threads, config, error);
     cpu_host(&k->cpu);
     if (!status) status = cpu_cap(&k->cpu, isa.text, isa.name, error);
-    if (!status) status = pool_new(&k->pool, threads, config->parallel, config->parallel_user, error);
+    if (!status) status = pool_new(&k->pool, k->threads, config->parallel, config->parallel_user, error);
     if (status) return status;
     k->cache = cache_new(config->cache_bytes ? config->cache_bytes : CACHE_BYTES);
     k->generator_path = config->generator ? strdup(config->generator) : NULL;
@@ -195,5 +205,6 @@ void kiln_stats(struct kiln *k, struct kiln_stats *stats)
     pthread_mutex_lock(&k->lock);
     stats->compiles = k->compiles;
     stats->compile_ms = k->compile_ms;
+    stats->threads = k->threads;
     pthread_mutex_unlock(&k->lock);
 }

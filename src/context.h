@@ -18,6 +18,7 @@ struct kiln {
     struct cpu cpu; /* this machine, capped */
     struct cache *cache;
     struct pool *pool;
+    int threads;          /* of the pool, or the caller's */
     char *generator_path; /* NULL: door_open looks for it */
     unsigned debug;       /* a bit per enum debug */
     kiln_log *log;

@@ -78,11 +78,13 @@ static int run_bench(const char *arguments, char *said, size_t room)
 #define NHWC "'conv ic3 ih6 iw7 oc5 kh3 kw3 ph1 f32 nhwc +bias +relu' "
 #define NCHW "'conv ic3 ih6 iw7 oc5 kh3 kw3 ph1 f32 nchw +bias +add' "
 
-static const struct {
+struct expected {
     const char *arguments;
     int status;
     const char *says[6]; /* each must be there */
-} cases[] = {
+};
+
+static const struct expected cases[] = {
     {NHWC, 0, {"schedule", "n1 ic3 ih6 iw7 oc5", "command line", "direct"}},
     {NHWC "--peers fake", 0, {"fake:right", "ratio"}},
     {NCHW "--peers fake",
@@ -92,10 +94,6 @@ static const struct {
     {NHWC "--json",
      0,
      {"{\"conv\": \"conv n1 ic3", "\"layout\": \"nhwc\", \"threads\": 1", "\"plan\": \"conv n1"}},
-    {NHWC "--json --threads 2",
-     0,
-     {"\"threads\": 2", "\"single_us\": ", "\"speedup\": ", "\"peak_speedup\": "}},
-    {NHWC "--threads 2", 0, {"1 thread speedup", "\n2 threads: ", "FMA loop", "FMA peak of one core: "}},
     {NHWC "--json --peers fake",
      0,
      {"\"peak_gflops\": ", "\"core_share\": ", "\"peer\": \"fake:right\"",
@@ -115,21 +113,61 @@ static const struct {
     {"-f /nowhere", 2, {"/nowhere"}},
 };
 
-Test(bench, from_outside)
+static const struct expected cases_of_two[] = {
+    {NHWC "--json --threads 2",
+     0,
+     {"\"threads\": 2", "\"single_us\": ", "\"speedup\": ", "\"peak_speedup\": "}},
+    {NHWC "--threads 2", 0, {"1 thread speedup", "\n2 threads: ", "FMA loop", "FMA peak of one core: "}},
+};
+
+static const struct expected cases_of_one[] = {
+    {NHWC "--json --threads 2",
+     0,
+     {"kiln: 2 threads are asked for; this process may use 1 of the processors, so 1 run\n",
+      "\"threads\": 1"}},
+};
+
+static void expect(const struct expected *expected, size_t count)
 {
     cr_assert(getenv("KILN"), "KILN must be the path of the program");
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (const struct expected *e = expected; e < expected + count; e++) {
         char said[16384];
-        int status = run_bench(cases[i].arguments, said, sizeof said);
-        cr_expect_eq(status, cases[i].status, "bench %s: status %d\n%s", cases[i].arguments, status, said);
-        for (int j = 0; j < 6 && cases[i].says[j]; j++)
-            cr_expect(strstr(said, cases[i].says[j]), "bench %s: no '%s' in\n%s", cases[i].arguments,
-                      cases[i].says[j], said);
+        int status = run_bench(e->arguments, said, sizeof said);
+        cr_expect_eq(status, e->status, "bench %s: status %d\n%s", e->arguments, status, said);
+        for (int j = 0; j < 6 && e->says[j]; j++)
+            cr_expect(strstr(said, e->says[j]), "bench %s: no '%s' in\n%s", e->arguments, e->says[j], said);
     }
 }
 
 /* What a peer refuses for the same reason in row after row is said once. */
 Test(bench, reasons)
+#define EXPECT(cases) expect(cases, sizeof cases / sizeof *cases)
+
+Test(bench, from_outside) { EXPECT(cases); }
+
+/* This process, and so those it starts, may use so many processors. */
+static int processors(void)
+{
+    cpu_set_t set;
+    cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    return CPU_COUNT(&set);
+}
+
+Test(bench, threads)
+{
+    if (processors() < 2) cr_skip("one processor runs one thread");
+    EXPECT(cases_of_two);
+}
+
+Test(bench, threads_on_one_processor)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    EXPECT(cases_of_one);
+}
+
 {
     char said[16384];
     cr_assert_eq(run_bench(NCHW NCHW NCHW "--peers fake", said, sizeof said), 1);

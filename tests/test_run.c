@@ -3,6 +3,7 @@
 #include "api.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,6 +135,35 @@ Test(run, the_pool_runs_all_tasks_once)
             kiln_destroy(k);
         }
     }
+}
+
+static int threads_of(struct kiln_config config)
+{
+    struct kiln_stats stats;
+    struct kiln *k = context_with(config);
+    kiln_stats(k, &stats);
+    kiln_destroy(k);
+    return stats.threads;
+}
+
+static void loop_run(void *user, size_t count, void (*work)(void *arg, size_t i), void *arg);
+
+/* More would spin beside each other; the caller's own are the caller's business. */
+Test(run, no_more_threads_than_processors)
+{
+    cpu_set_t set, one;
+    cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    int first = 0, all = CPU_COUNT(&set);
+    cr_expect_eq(threads_of((struct kiln_config){.threads = 1}), 1);
+    cr_expect_eq(threads_of((struct kiln_config){.threads = 1024}), all);
+    while (!CPU_ISSET(first, &set)) first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    cr_expect_eq(threads_of((struct kiln_config){.threads = 2}), 1);
+    cr_expect_eq(threads_of((struct kiln_config){.threads = 5, .parallel = loop_run}), 5);
+    setenv("KILN_THREADS", "3", 1);
+    cr_expect_eq(threads_of((struct kiln_config){0}), 1);
 }
 
 /* The caller's own threads: here none, in reverse, counting what was asked. */

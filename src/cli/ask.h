@@ -63,13 +63,13 @@ struct common {
      offsetof(struct common, budget),                                           \
      1,                                                                         \
      4096}
-#define FLAG_THREADS                                    \
-    {"threads",                                         \
-     "N",                                               \
-     "threads to run on; default KILN_THREADS, else 1", \
-     flag_number,                                       \
-     offsetof(struct common, threads),                  \
-     1,                                                 \
+#define FLAG_THREADS                                                                                       \
+    {"threads",                                                                                            \
+     "N",                                                                                                  \
+     "threads to run on, no more than processors that the process may use; default\nKILN_THREADS, else 1", \
+     flag_number,                                                                                          \
+     offsetof(struct common, threads),                                                                     \
+     1,                                                                                                    \
      1024}
 #define FLAG_FILE                                                                       \
     {"f",                                                                               \

@@ -115,9 +115,25 @@ static int threads_asked(const struct bench *b)
     return threads > 0 ? threads : 1;
 }
 
+/* How many there will be: fewer than asked for where there are fewer processors. 0: said on standard error.
+ */
+static int threads_had(const struct bench *b)
+{
+    struct kiln_stats stats;
+    struct kiln *k = ask_kiln(&b->common);
+    if (!k) return 0;
+    kiln_stats(k, &stats);
+    kiln_destroy(k);
+    if (threads_asked(b) > stats.threads)
+        complain("%d threads are asked for; this process may use %d of the processors, so %d run",
+                 threads_asked(b), stats.threads, stats.threads);
+    return stats.threads;
+}
+
 static int setup_make(struct setup *setup, const struct bench *b)
 {
-    *setup = (struct setup){.threads = threads_asked(b), .seconds = b->seconds};
+    *setup = (struct setup){.threads = threads_had(b), .seconds = b->seconds};
+    if (!setup->threads) return EXIT_USAGE;
     if (setup->threads == 1) pin_to_one_core();
     ask_config(&b->common, &setup->config);
     setup->peak = peak_find(b->common.isa);
