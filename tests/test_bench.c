@@ -139,8 +139,6 @@ static void expect(const struct expected *expected, size_t count)
     }
 }
 
-/* What a peer refuses for the same reason in row after row is said once. */
-Test(bench, reasons)
 #define EXPECT(cases) expect(cases, sizeof cases / sizeof *cases)
 
 Test(bench, from_outside) { EXPECT(cases); }

@@ -235,8 +235,8 @@ static void put_circumstances(FILE *file, const struct page_parts *page)
     const struct setup *setup = page->findings->setup;
     fputs("<h1>kiln bench</h1><p>", file);
     put_machine(file);
-    fprintf(file, "%d thread%s · FMA peak %.0f GFLOP/s", setup->threads, setup->threads > 1 ? "s" : "",
-            page->roofs->peak_gflops);
+    fprintf(file, "%d thread%s", setup->threads, setup->threads > 1 ? "s" : "");
+    if (page->roofs->peak_gflops > 0) fprintf(file, " · FMA peak %.0f GFLOP/s", page->roofs->peak_gflops);
     if (page->roofs->memory_gbs > 0) fprintf(file, " · memory %.1f GB/s", page->roofs->memory_gbs);
     fprintf(file, " · Kiln %s · %s</p>\n", kiln_version(), day);
 }

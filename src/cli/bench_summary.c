@@ -100,7 +100,10 @@ static void peers_row(const char *name, const struct total *t, const struct peer
     printf(" %6zu %8zu", t->convs, t->skipped);
     if (peers->count > 1) tally_print(&t->fastest);
     for (int p = 0; p < peers->count; p++) tally_print(&t->peers[p]);
-    printf(" %11.1f %8.1f %8.1f\n", t->compile_ms[0], t->compile_ms[1], t->compile_ms[2]);
+    if (t->convs)
+        printf(" %11.1f %8.1f %8.1f\n", t->compile_ms[0], t->compile_ms[1], t->compile_ms[2]);
+    else
+        printf(" %11s %8s %8s\n", "-", "-", "-");
 }
 
 static void threads_head(int threads)
@@ -149,7 +152,7 @@ static void totals_print(const struct findings *f, const struct total *totals)
         for (size_t i = 0; i < f->count; i++) threads_row(f->families[i].name, &totals[i]);
         if (f->count > 1) threads_row("all", all);
     }
-    quiet_print(all);
+    if (all->convs) quiet_print(all);
 }
 
 void summary_print(const struct findings *f)
