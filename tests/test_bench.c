@@ -107,6 +107,8 @@ static const struct expected cases[] = {
     {NHWC "--peers nobody", 2, {"kiln-peer-nobody.so"}},
     {NHWC "--peers ../fake", 2, {"'../fake'"}},
     {NHWC "--layout nwhc", 2, {"nwhc"}},
+    {NHWC "--layout nhwc,nchw", 2, {"'nhwc,nchw' is neither nchw nor nhwc; bench takes one of them"}},
+    {NHWC "--isa all", 2, {"isa is \"all\": must be one of "}},
     {NHWC "--min-time 0", 2, {"--min-time: '0'"}},
     {NHWC "--min-time 1s", 2, {"'1s'"}},
     {"", 2, {"no convolution given"}},
@@ -166,12 +168,24 @@ Test(bench, threads_on_one_processor)
     EXPECT(cases_of_one);
 }
 
+/* What a peer refuses for the same reason in row after row is said once. */
+Test(bench, reasons)
 {
     char said[16384];
     cr_assert_eq(run_bench(NCHW NCHW NCHW "--peers fake", said, sizeof said), 1);
     int times = 0;
     for (const char *at = said; (at = strstr(at, "fake:refuses: it")); at++) times++;
     cr_assert_eq(times, 1, "%s", said);
+}
+
+/* Where nothing was timed, no number is told. */
+Test(bench, nothing_timed)
+{
+    char said[16384];
+    cr_assert_eq(run_bench("'conv ic3 iw7 oc5 kw3 bf16'", said, sizeof said), 0);
+    const char *summary = strstr(said, "\nratio = ");
+    cr_assert(summary && strstr(summary, " 0        1 "), "%s", said);
+    cr_expect(!strstr(summary, "0.0") && !strstr(summary, "FMA peak"), "%s", said);
 }
 
 /* Files are summed up one by one, in the order given, and all together. */

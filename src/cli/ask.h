@@ -48,7 +48,7 @@ struct common {
 #define ISA_LEVELS \
     "sse2, avx2, avx512, vnni, avx512_bf16, amx;\non aarch64 neon (`kiln cpu` tells what is here)"
 #define FLAG_ISA \
-    {"isa", "LEVEL", "use no more than this: " ISA_LEVELS, flag_text, offsetof(struct common, isa)}
+    {"isa", "LEVEL", "use no more than this one level: " ISA_LEVELS, flag_text, offsetof(struct common, isa)}
 #define FLAG_TARGET \
     {"target", "ARCH", "for another machine: x86_64 or aarch64", flag_text, offsetof(struct common, target)}
 #define FLAG_SCHEDULE                                                                \

@@ -55,7 +55,7 @@ static bool flag_layout(void *into, const struct flag *flag, const char *value)
     static const char *const names[] = {[KILN_LAYOUT_NCHW] = "nchw", [KILN_LAYOUT_NHWC] = "nhwc"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(value, names[i])) return ((struct bench *)into)->layout = (int)i + 1, true;
-    return complain("--%s: '%s' is neither nchw nor nhwc", flag->name, value), false;
+    return complain("--%s: '%s' is neither nchw nor nhwc; bench takes one of them", flag->name, value), false;
 }
 
 static const struct flag flags[] = {
@@ -68,7 +68,7 @@ static const struct flag flags[] = {
      offsetof(struct bench, json)},
     {"report", "DIR", "a page with tables and plots (by gnuplot), their data and scripts, in DIR", flag_text,
      offsetof(struct bench, report)},
-    {"layout", "NAME", "nchw or nhwc, whatever the lines say", flag_layout},
+    {"layout", "NAME", "nchw or nhwc, whatever the lines say: one, where check takes a list", flag_layout},
     {"min-time", "S", "seconds of timing for each library and conv; default 0.1", flag_seconds},
     FLAG_ISA,
     FLAG_SCHEDULE,

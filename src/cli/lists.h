@@ -16,12 +16,12 @@ struct lists {
     struct names isas, layouts; /* empty: the best there is; the layout given */
 };
 
-#define FLAG_ISAS                                                                       \
-    {"isa", "LIST",                                                                     \
-     "'all' (sse2, avx2, avx512 and neon, as far as this machine has them) or a list\n" \
-     "of these: " ISA_LEVELS ";\ndefault: the best there is",                           \
+#define FLAG_ISAS                                                                                     \
+    {"isa", "LIST",                                                                                   \
+     "each of these levels, such as sse2,avx2: " ISA_LEVELS                                           \
+     ";\nor all: those of sse2, avx2, avx512 and neon that can be used here; default: the\nbest one", \
      flag_text, offsetof(struct common, isa)}
-#define LAYOUTS_HELP "nhwc, nchw, or both as a list, instead of the layouts given; or as-given"
+#define LAYOUTS_HELP "each of these layouts instead of those given, such as nhwc,nchw; or as-given"
 
 /* Reads what --isa and --layout were given, NULL where they were not. "all" leaves out what this machine
  * lacks. False: said on standard error. */
