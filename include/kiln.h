@@ -1,13 +1,12 @@
 /* Kiln: fixed convolution shapes, fired into machine code.
  *
- * A convolution is described by a struct kiln_conv, compiled once into a plan, and run many times.
- * Everything here is thread-safe unless a function says otherwise; there is no global state. Every
- * function that can fail returns a status and, if the caller passes one, fills a struct kiln_error
- * with a sentence. A failing call changes none of its outputs.
+ * A convolution is described by a struct kiln_conv, compiled once into a plan, and run many times. Everything
+ * here is thread-safe unless a function says otherwise; the only state beside contexts is each thread's
+ * scratch memory. Every function that can fail returns a status and, if the caller passes one, fills a struct
+ * kiln_error with a sentence. A failing call changes none of its outputs.
  *
  * Notation: x[n][ih][iw][ic] is a dense C array; ic and oc count over all groups; icg = ic / g and
- * ocg = oc / g. Dilation counts from 1, as in PyTorch. Sizes are in elements unless they say bytes.
- */
+ * ocg = oc / g. Dilation counts from 1, as in PyTorch. Sizes are in elements unless they say bytes. */
 #ifndef KILN_H
 #define KILN_H
 
@@ -42,8 +41,8 @@ enum kiln_status {
 
 enum { KILN_ERROR_TEXT = 512 };
 
-/* What went wrong, in a sentence. Owned by the caller; may be uninitialised before a call; written
- * only by a call that fails. Every `error` parameter may be NULL. */
+/* What went wrong, in a sentence. Owned by the caller; may be uninitialised before a call; written only by a
+ * call that fails. Every `error` parameter may be NULL. */
 struct kiln_error {
     enum kiln_status status;
     char text[KILN_ERROR_TEXT];
@@ -127,24 +126,24 @@ struct kiln_conv {
     struct kiln_post post[KILN_POST_MAX];
 };
 
-/* n = g = 1, every extent but ic, iw, oc and kw 1 and these 0 (they must be set), strides and
- * dilations 1, no padding, f32, nhwc, zeros, default accuracy, no post-ops. */
+/* Sets n, g, the strides, the dilations and every extent to 1, but ic, iw, oc and kw, which must then be set,
+ * to 0; no padding, f32, nhwc, zeros, default accuracy, no post-ops. */
 KILN_API void kiln_conv_init(struct kiln_conv *conv);
 
-/* Reads the text form (docs/plan.md), such as "conv n1 ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc
- * +bias +relu"; a plan line is read up to its first '|'. oneDNN's benchdnn words are read too.
- * Checks as kiln_conv_check does. INVALID: the text says what is wrong and where. UNSUPPORTED: a
- * benchdnn word that leaves a part of src out. */
+/* Reads the text form (docs/plan.md), such as "conv n1 ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc +bias
+ * +relu"; a plan line is read up to its first '|'. oneDNN's benchdnn words are read too. Checks as
+ * kiln_conv_check does. INVALID: the error says what is wrong and where. UNSUPPORTED: a benchdnn word that
+ * leaves a part of src out. */
 KILN_API enum kiln_status kiln_conv_parse(struct kiln_conv *conv, const char *text, struct kiln_error *error);
 
-/* Writes the canonical text, always terminated if room > 0, and returns its length without the
- * terminator, as snprintf does; parse(print(c)) equals c. Never needs more than KILN_TEXT_MAX bytes. */
+/* Writes the canonical text, always terminated if room > 0, and returns its length without the terminator, as
+ * snprintf does; parsing it gives an equal conv. Never needs more than KILN_TEXT_MAX bytes. */
 KILN_API size_t kiln_conv_print(const struct kiln_conv *conv, char *text, size_t room);
 
 enum { KILN_TEXT_MAX = 1024 }; /* bytes that any text of a conv or of a plan line needs at most */
 
-/* OK, or INVALID naming the field, its value and what is allowed: extents below 1, groups that do not
- * divide ic and oc, no output left, a tensor beyond PTRDIFF_MAX bytes, and so on. */
+/* OK, or INVALID naming the field, its value and what is allowed: extents below 1, groups that do not divide
+ * ic and oc, no output left, a tensor beyond PTRDIFF_MAX bytes, and so on. */
 KILN_API enum kiln_status kiln_conv_check(const struct kiln_conv *conv, struct kiln_error *error);
 
 /* The derived output extents: out[0] = od, out[1] = oh, out[2] = ow. INVALID as kiln_conv_check. */
@@ -153,12 +152,12 @@ KILN_API enum kiln_status kiln_conv_output(const struct kiln_conv *conv, int64_t
 
 /* ---- the context ---- */
 
-/* Runs work(arg, i) for every i in [0, count), on any threads, and returns when all have run; called by
- * kiln_run, one call at a time. */
+/* Runs work(arg, i) for every i in [0, count), on any threads, and returns when all have run. Called by
+ * kiln_run, and for one context by one thread at a time. */
 typedef void kiln_parallel(void *user, size_t count, void (*work)(void *arg, size_t i), void *arg);
 
-/* One line, without a newline, as chosen by `debug`. Called on whatever thread has something to tell,
- * with no lock held: it may call back into Kiln. */
+/* One line, without a newline, as chosen by `debug`. Called on whatever thread has something to tell, with no
+ * lock held: it may call back into Kiln. */
 typedef void kiln_log(void *user, const char *line);
 
 /* How a context is made. Zero every field not set, and set size; every zero field means its default. */
@@ -179,10 +178,10 @@ struct kiln_config {
 
 struct kiln;
 
-/* Makes a context: cache, pool, options. config may be NULL; it is copied. Destroy it with
- * kiln_destroy. INVALID: a bad field. UNSUPPORTED: an ISA that this machine lacks. SYSTEM: threads
- * cannot be started. MEMORY. A forked child may run plans, on its own thread; it must not compile with a
- * context that another thread of its parent was compiling with. */
+/* Makes a context: cache, pool, options. config may be NULL; it is copied. Destroy it with kiln_destroy. A
+ * forked child may run plans, on its own thread; it must not compile with a context that another thread of
+ * its parent was compiling with. INVALID: a bad field, or a bad variable of the environment. UNSUPPORTED: an
+ * ISA that this machine lacks. SYSTEM: threads cannot be started. MEMORY. */
 KILN_API enum kiln_status kiln_create(struct kiln **k, const struct kiln_config *config,
                                       struct kiln_error *error);
 
@@ -212,11 +211,11 @@ struct kiln_options {
 
 struct kiln_plan;
 
-/* Plans, emits, compiles and loads one convolution, or finds it in the cache. Two threads that ask
- * for the same kernel compile it once. The plan is immutable and belongs to the caller, who releases
- * it. options may be NULL. INVALID: conv, options or schedule, with the reason. UNSUPPORTED: what no
- * algorithm does, with the reason of each. SYSTEM: the code-generation module cannot be opened or
- * memory cannot be made executable. MEMORY. INTERNAL. */
+/* Plans, emits, compiles and loads one convolution, or finds it in the cache. Two threads that ask for the
+ * same kernel compile it once. The plan is immutable and belongs to the caller, who releases it. options may
+ * be NULL. INVALID: conv, options or schedule, with the reason. UNSUPPORTED: what is not compiled yet, no
+ * schedule within the limits, or an ISA that is not there. SYSTEM: the code-generation module cannot be
+ * opened, or memory cannot be made executable. MEMORY. INTERNAL. */
 KILN_API enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
                                        const struct kiln_options *options, struct kiln_plan **plan,
                                        struct kiln_error *error);
@@ -237,16 +236,16 @@ KILN_API const struct kiln_conv *kiln_plan_conv(const struct kiln_plan *plan);
 /* Receives bytes in order; they are not terminated and not kept. */
 typedef void kiln_sink(void *user, const char *bytes, size_t count);
 
-/* Tells what would run, why that and not another, and what it costs: the plan line, the loop nest,
- * registers, loads, FMAs, flops, bytes, the estimate with its parts and the one that binds, every
- * algorithm's best or why there is none, and the runners-up. Nothing is compiled. Statuses as kiln_compile.
- */
+/* Tells what would run, why that and not another, and what it costs: the plan line, the loop nest, registers,
+ * loads, FMAs, packed weights, scratch beside the caches, flops, bytes, the estimate with its parts and the
+ * one that binds, every algorithm's best or why there is none, and the runners-up. Nothing is compiled.
+ * Statuses as kiln_compile. */
 KILN_API enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *conv,
                                        const struct kiln_options *options, kiln_sink *sink, void *user,
                                        struct kiln_error *error);
 
 /* Tells the plan lines of the best schedule of every algorithm that can do this, newlines between them, the
- * planner's choice first; with options->schedule that one's line alone. Each compiles when it is given as
+ * planner's choice first; with options->schedule that one's line alone. Each can be given as
  * options->schedule. Nothing is compiled. Statuses as kiln_compile. */
 KILN_API enum kiln_status kiln_candidates(struct kiln *k, const struct kiln_conv *conv,
                                           const struct kiln_options *options, kiln_sink *sink, void *user,
@@ -265,8 +264,8 @@ KILN_API enum kiln_status kiln_dump(struct kiln *k, const struct kiln_conv *conv
                                     const struct kiln_options *options, enum kiln_dump what, kiln_sink *sink,
                                     void *user, struct kiln_error *error);
 
-/* What one machine offers, as `kiln cpu` prints it; capped as options say. Statuses: INVALID,
- * UNSUPPORTED for an ISA that is unknown or not there. */
+/* What one machine offers, as `kiln cpu` prints it; capped as options say. INVALID: options, such as an
+ * unknown ISA. UNSUPPORTED: an ISA that is not there. */
 KILN_API enum kiln_status kiln_cpu_print(struct kiln *k, const struct kiln_options *options, kiln_sink *sink,
                                          void *user, struct kiln_error *error);
 
@@ -284,9 +283,9 @@ KILN_API void kiln_stats(struct kiln *k, struct kiln_stats *stats);
 
 /* ---- running ---- */
 
-/* The tensors of one run: pointers only, a fixed layout that kernels bake in. Those that the
- * convolution does not use may be NULL. Tensors are dense and aligned to their element; packed
- * weights to 64 bytes. dst may be the same tensor as add, and overlap nothing else. */
+/* The tensors of one run: pointers only, a fixed layout that kernels bake in. Those that the convolution does
+ * not use may be NULL. Tensors are dense and aligned to their element; packed weights to 64 bytes. dst may be
+ * the same tensor as add, and overlap nothing else. */
 struct kiln_args {
     const void *src;     /* nhwc: x[n][id][ih][iw][ic]; nchw: x[n][ic][id][ih][iw] */
     const void *weights; /* as kiln_pack packed them: kiln_plan_packed_size bytes */
@@ -297,8 +296,8 @@ struct kiln_args {
     void *dst;           /* nhwc: y[n][od][oh][ow][oc]; nchw: y[n][oc][od][oh][ow] */
 };
 
-/* A kernel computes tasks [begin, end) of a plan; no two tasks write the same output. scratch: NULL
- * if the plan needs none, else kiln_plan_scratch_size bytes, aligned to 64, used by one call at a time. */
+/* A kernel computes tasks [begin, end) of a plan; no two tasks write the same output. scratch: NULL if the
+ * plan needs none, else kiln_plan_scratch_size bytes, aligned to 64, used by one call at a time. */
 typedef void kiln_kernel(const struct kiln_args *args, size_t begin, size_t end, void *scratch);
 
 /* Packs w[oc][icg][kd][kh][kw] into what the kernel reads. */
@@ -309,56 +308,59 @@ KILN_API size_t kiln_plan_packed_size(const struct kiln_plan *plan);
 KILN_API size_t kiln_plan_scratch_size(const struct kiln_plan *plan);
 KILN_API size_t kiln_plan_tasks(const struct kiln_plan *plan);
 
-/* The machine code itself, for callers with their own threads and no need of checks; valid as long
- * as the plan. NULL for a plan of another target. */
+/* The machine code itself, for callers with their own threads and no need of checks; valid as long as the
+ * plan. NULL for a plan of another target. */
 KILN_API kiln_kernel *kiln_plan_kernel(const struct kiln_plan *plan);
 KILN_API kiln_packer *kiln_plan_packer(const struct kiln_plan *plan);
 
 /* Packs weights[oc][icg][kd][kh][kw] into packed[kiln_plan_packed_size], aligned to 64 bytes; the two must
- * not overlap. Packed
- * weights belong to this plan: another plan of the same conv may read another order.
+ * not overlap. Packed weights belong to this plan: another plan of the same conv may read another order.
  * INVALID: a NULL or misaligned pointer. UNSUPPORTED: a plan of another target. */
 KILN_API enum kiln_status kiln_pack(const struct kiln_plan *plan, const void *weights, void *packed,
                                     struct kiln_error *error);
 
-/* Computes the convolution. For nhwc, one input channel per index, and all post-ops, it equals
+/* Computes the convolution on the context's threads. But for rounding, a 2-D one in nhwc is
  *
  *   for (n) for (oc) for (oh) for (ow) {
  *       double v = 0;
- *       for (ic in the group of oc) for (kh) for (kw)
- *           v += src[n][oh * sh - pt + kh * dh][ow * sw - pl + kw * dw][ic] * weights[oc][ic][kh][kw];
+ *       for (i in [0, icg)) for (kh) for (kw)
+ *           v += src[n][oh * sh - pt + kh * dh][ow * sw - pl + kw * dw][oc / ocg * icg + i]
+ *                * weights[oc][i][kh][kw];
  *       dst[n][oh][ow][oc] = post-ops(v);
  *   }
  *
- * where a tap outside src reads 0, on the context's threads. NaN and Inf spread exactly so only under
- * KILN_ACCURACY_STRICT: otherwise padding may be multiplied by weights, and 0 * Inf is NaN, and
- * Winograd spreads them over whole tiles of outputs. Re-entrant: any
- * number of threads may run one plan. No allocation and no waiting lock after a thread's first call: a plan
- * of one task and a busy pool run on the calling thread. INVALID: a NULL or misaligned tensor. UNSUPPORTED: a
- * plan of another target. MEMORY: a thread's first scratch. */
+ * where a tap outside src reads 0. NaN and Inf spread exactly so only under KILN_ACCURACY_STRICT: otherwise
+ * padding may be multiplied by weights, and 0 * Inf is NaN, and Winograd spreads them over whole tiles of
+ * outputs. Re-entrant: any number of threads may run one plan. After a thread's first call nothing is
+ * allocated and no lock is waited for: a plan of one task, or any while the pool is busy, runs on the calling
+ * thread. INVALID: a NULL or misaligned tensor. UNSUPPORTED: a plan of another target. MEMORY: a thread's
+ * first scratch. */
 KILN_API enum kiln_status kiln_run(const struct kiln_plan *plan, const struct kiln_args *args,
                                    struct kiln_error *error);
 
-/* The ith of nth equal shares of kiln_run, on the calling thread: when every ith in [0, nth) has run,
- * in any order, on any threads, dst is whole. scratch as for kiln_kernel, or NULL for a per-thread
- * arena. INVALID: as kiln_run, and nth == 0 or ith >= nth. */
+/* The ith of nth shares of kiln_run, which differ by a task at most, on the calling thread: when every ith in
+ * [0, nth) has run, in any order, on any threads, dst is whole. scratch as for kiln_kernel, or NULL: memory
+ * of the calling thread's own, kept from call to call. Statuses as kiln_run; INVALID: also nth == 0, ith >=
+ * nth or misaligned scratch. */
 KILN_API enum kiln_status kiln_run_part(const struct kiln_plan *plan, const struct kiln_args *args,
                                         void *scratch, size_t ith, size_t nth, struct kiln_error *error);
 
-/* The oracle: the naive nest with f64 sums, for every convolution that kiln_conv_check accepts, slow.
- * args as for kiln_run, except that args->weights is not read: weights[oc][icg][kd][kh][kw] is passed
- * raw. INVALID as kiln_run. UNSUPPORTED: types other than f32. */
+/* The oracle: the naive nest with f64 sums, for every f32 convolution that kiln_conv_check accepts; slow.
+ * args as for kiln_run, except that args->weights is not read: weights[oc][icg][kd][kh][kw] is passed raw.
+ * INVALID: conv, or as kiln_run. UNSUPPORTED: types other than f32. */
 KILN_API enum kiln_status kiln_interpret(const struct kiln_conv *conv, const void *weights,
                                          const struct kiln_args *args, struct kiln_error *error);
 
-/* One element of what kiln_interpret computes: at = {n, oc, od, oh, ow}; args->dst is not read, and for
- * +add args->add is read at the same element. INVALID: also coordinates out of range. */
+/* One element of what kiln_interpret computes: at = {n, oc, od, oh, ow}; args->dst is not looked at, and for
+ * +add args->add is read at the same element. Statuses as kiln_interpret; INVALID: also coordinates out of
+ * range. */
 KILN_API enum kiln_status kiln_interpret_at(const struct kiln_conv *conv, const void *weights,
                                             const struct kiln_args *args, const int64_t at[5], float *value,
                                             struct kiln_error *error);
 
-/* The same element, told term by term: for each input channel a line per tap with the index and value
- * read, the weight and the product, and a subtotal; then the post-ops; last line "= VALUE". */
+/* The same element, told term by term: for each input channel a line per tap with the index and value read,
+ * the weight and the product, and a subtotal; then the post-ops; last line "= VALUE". Statuses as
+ * kiln_interpret_at. */
 KILN_API enum kiln_status kiln_explain_at(const struct kiln_conv *conv, const void *weights,
                                           const struct kiln_args *args, const int64_t at[5], kiln_sink *sink,
                                           void *user, struct kiln_error *error);
