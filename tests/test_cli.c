@@ -406,6 +406,9 @@ Test(cli, no_memory)
         {"kiln bench --min-time 0.001 " TOO_BIG SMALL, 1,
          "\ncommand line                                  1 "},
         {"kiln bench --min-time 0.001 --json " TOO_BIG, 1, "\"error\": \"no memory for"},
+        {"kiln accuracy '" SMALL " +clip(0,0)'", 0, "\nok   direct             none     none    2e-05  conv"},
+        {"kiln accuracy '" SMALL " +clip(0,0)'", 0,
+         "\ndirect               1      none     none      none     none     0 %\n"},
     };
     EXPECT(cases);
 }

@@ -20,8 +20,9 @@ static const char *const variant_keys[] = {"m"};
 struct row {
     char name[2 * WORD_ROOM];
     int kernels, beyond; /* tried; of these, beyond their bound */
+    int erring;          /* of these, with any error at all */
     struct errors worst; /* the largest of either */
-    double logs[2];      /* sums of the logarithms of max and mean */
+    double logs[2];      /* sums of the logarithms of max and mean of those that err */
     double share;        /* the largest part of its bound that any max was */
 };
 
@@ -32,8 +33,8 @@ struct accuracy {
     struct kiln *k;
     struct row rows[ROWS_MAX];
     int count, skipped, failed; /* failed: to compile or to run */
-};
     int status;                 /* to exit with: the worst so far */
+};
 
 /* What is measured on one convolution: the reference is shared by all its plans. */
 struct subject {
@@ -73,9 +74,6 @@ static struct row *row_of(struct accuracy *a, const char *plan)
     return row;
 }
 
-/* Outputs without any error have no logarithm: they count as far more exact than f32. */
-static double log_of(double error) { return log(fmax(error, 1e-9)); }
-
 static bool row_add(struct row *row, const struct errors *e, double bound)
 {
     bool within = e->max <= bound;
@@ -83,10 +81,30 @@ static bool row_add(struct row *row, const struct errors *e, double bound)
     row->beyond += !within;
     row->worst.max = fmax(row->worst.max, e->max);
     row->worst.mean = fmax(row->worst.mean, e->mean);
-    row->logs[0] += log_of(e->max);
-    row->logs[1] += log_of(e->mean);
+    if (e->max > 0) row->erring++, row->logs[0] += log(e->max), row->logs[1] += log(e->mean);
     row->share = fmax(row->share, e->max / bound);
     return within;
+}
+
+/* "3.1e-07 ", or "none" where there is no error at all, as where all outputs are zero. */
+static void print_error(double error)
+{
+    if (error > 0)
+        printf("%8.1e ", error);
+    else
+        printf("%8s ", "none");
+}
+
+static void print_row(const struct row *r)
+{
+    const double worst[] = {r->worst.max, r->worst.mean};
+    printf("%-14s %7d ", r->name, r->kernels);
+    for (int i = 0; i < 2; i++) {
+        putchar(' ');
+        print_error(worst[i]);
+        print_error(r->erring ? exp(r->logs[i] / r->erring) : 0);
+    }
+    printf(" %4.0f %%\n", 100 * r->share);
 }
 
 static void print_rows(const struct accuracy *a)
@@ -94,9 +112,7 @@ static void print_rows(const struct accuracy *a)
     printf("\n%-14s %7s  %8s %8s  %8s %8s  %s\n", "", "", "max", "max", "mean", "mean", "of its");
     printf("%-14s %7s  %8s %8s  %8s %8s  %s\n", "algorithm", "kernels", "largest", "geomean", "largest",
            "geomean", "bound");
-    for (const struct row *r = a->rows; r < a->rows + a->count; r++)
-        printf("%-14s %7d  %8.1e %8.1e  %8.1e %8.1e  %4.0f %%\n", r->name, r->kernels, r->worst.max,
-               exp(r->logs[0] / r->kernels), r->worst.mean, exp(r->logs[1] / r->kernels), 100 * r->share);
+    for (const struct row *r = a->rows; r < a->rows + a->count; r++) print_row(r);
     putchar('\n');
 }
 
@@ -109,6 +125,7 @@ static void report_error(struct accuracy *a, const struct subject *s, const stru
     bool skip = error->status == KILN_STATUS_UNSUPPORTED;
     a->skipped += skip;
     a->failed += !skip;
+    a->status = exit_worse(a->status, exit_of(error->status));
     kiln_conv_print(&s->conv, text, sizeof text);
     printf("%-4s %s: ", skip ? "skip" : "FAIL", text);
     plain_put(stdout, error->text, 0);
@@ -120,12 +137,12 @@ static void report_errors(struct accuracy *a, const struct subject *s, const cha
     struct errors e = reference_errors(&s->reference);
     struct row *row = row_of(a, plan);
     bool within = row_add(row, &e, s->reference.bound);
-    printf("%-4s %-14s %8.1e %8.1e %8.0e  %s\n", within ? "ok" : "FAIL", row->name, e.max, e.mean,
-           s->reference.bound, plan);
+    printf("%-4s %-14s ", within ? "ok" : "FAIL", row->name);
+    print_error(e.max), print_error(e.mean);
+    printf("%8.0e  %s\n", s->reference.bound, plan);
 }
 
 static void plan_measure(struct accuracy *a, struct subject *s, const struct kiln_options *options)
-    a->status = exit_worse(a->status, exit_of(error->status));
 {
     struct kiln_error error;
     struct kiln_plan *plan = NULL;
@@ -220,7 +237,9 @@ static const char about[] =
     "RMS a matter of chance, it is taken to be at least that of sums of so many products.\n"
     "\n"
     "Then a summary: for each algorithm the largest of all convolutions and their geometric mean, and\n"
-    "how much of the bound was used at most. The last line is \"N passed, N failed, N skipped\".\n"
+    "how much of the bound was used at most. Where there is no error at all, as where every output is\n"
+    "zero, it says none, and geometric means leave it out. The last line is \"N passed, N failed, N\n"
+    "skipped\".\n"
     "\n"
     "A plan line is measured with its own schedule alone. Beyond 2 GFLOP, all outputs on borders and\n"
     "20000 at random are compared.\n"
