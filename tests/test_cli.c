@@ -3,6 +3,7 @@
 #include "cli/output.c"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/wait.h>
 
@@ -259,7 +260,6 @@ Test(cli, where_output_goes)
     EXPECT(cases);
 }
 
-/* ---- good usage ---- */
 /* One mistake has one status, whatever command meets it, and is named. */
 Test(cli, one_mistake_has_one_status)
 {
@@ -300,6 +300,7 @@ Test(cli, one_mistake_has_one_status)
         }
 }
 
+/* ---- good usage ---- */
 
 Test(cli, help)
 {
@@ -366,6 +367,25 @@ Test(cli, check)
     EXPECT(cases);
 }
 
+/* A terminal sees what is being checked; a file does not. */
+Test(cli, check_shows_what_it_does)
+{
+    char line[256], seen[4096] = "";
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    cr_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    snprintf(line, sizeof line, "kiln check " SMALL " --isa all 2>%s >told", ptsname(terminal));
+    int held = open(ptsname(terminal), O_RDWR | O_NOCTTY); /* what was written stays until it is read */
+    cr_assert_eq(shell(line), 0);
+    cr_assert_gt(read(terminal, seen, sizeof seen - 1), 0);
+    close(held), close(terminal);
+    cr_expect(strstr(seen, "checking ") && strstr(seen, " conv n1 ic2 iw8 oc3 kw3"), "%s", seen);
+    static const struct expected cases[] = {
+        {"! grep checking told && tail -n 1 told", 0, " 0 failed, 0 skipped\n"},
+        {"! { kiln check " SMALL " 2>&1 >told | grep .; }", 0, ""},
+    };
+    EXPECT(cases);
+}
+
 /* 4e15 bytes are more than any address space has. */
 #define TOO_BIG "'conv ic1 ih32000000 iw32000000 oc1 kw1 f32 nhwc' "
 
@@ -386,6 +406,9 @@ Test(cli, accuracy)
         {"kiln accuracy " FACES " --schedule 'direct unroll=kw'", 0, "\n1 passed, 0 failed, 0 skipped\n"},
         {"kiln accuracy '" SMALL " | direct ow=3 | sse2' --isa all", 0, "| direct ow=3 | sse2\n"},
         {"kiln accuracy '" SMALL " | direct ow=3 | sse2' --isa all", 0, "\n1 passed, 0 failed"},
+        {"kiln accuracy '" SMALL " +clip(0,0)'", 0, "\nok   direct             none     none    2e-05  conv"},
+        {"kiln accuracy '" SMALL " +clip(0,0)'", 0,
+         "\ndirect               1      none     none      none     none     0 %\n"},
         {"kiln accuracy -f good.txt", 0, " 0 failed, 0 skipped\n"},
         {"kiln accuracy '" SMALL " +sigmoid' " SMALL, 0, "\n2 passed, 0 failed, 1 skipped\n"},
         {"kiln accuracy '" SMALL " | fry ow=3'", 2, "\n0 passed, 1 failed, 0 skipped\n"},
@@ -406,9 +429,6 @@ Test(cli, no_memory)
         {"kiln bench --min-time 0.001 " TOO_BIG SMALL, 1,
          "\ncommand line                                  1 "},
         {"kiln bench --min-time 0.001 --json " TOO_BIG, 1, "\"error\": \"no memory for"},
-        {"kiln accuracy '" SMALL " +clip(0,0)'", 0, "\nok   direct             none     none    2e-05  conv"},
-        {"kiln accuracy '" SMALL " +clip(0,0)'", 0,
-         "\ndirect               1      none     none      none     none     0 %\n"},
     };
     EXPECT(cases);
 }

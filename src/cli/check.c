@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct check {
     struct common common;
@@ -17,7 +18,8 @@ struct check {
     struct lists lists;
     struct kiln *k;
     int passed, failed, skipped;
-    int status; /* to exit with: the worst so far */
+    int status;    /* to exit with: the worst so far */
+    bool terminal; /* standard error is one, and is told what is being worked on */
 };
 
 /* What is compared in one conv and one layout: the references are shared by all ISAs, made when needed. */
@@ -29,11 +31,25 @@ struct subject {
     bool made[2];
 };
 
+/* ---- what is being worked on ---- */
+
+/* Shown until its own line is there: slow convolutions take minutes. The text may be NULL: erased. */
+static void show(const struct check *check, const char *isa, const char *text)
+{
+    enum { WIDTH = 60 }; /* what wraps around is not erased */
+    if (!check->terminal) return;
+    fputs("\r\x1b[K", stderr);
+    if (text) fprintf(stderr, "checking %s%s%.*s", isa ? isa : "", isa ? " " : "", WIDTH, text);
+    fflush(stderr);
+}
+
 /* ---- the line of one kernel ---- */
 
-static void print_head(const char *verdict, const struct kiln_plan *plan, const char *isa, bool exact)
+static void print_head(const struct check *check, const char *verdict, const struct kiln_plan *plan,
+                       const char *isa, bool exact)
 {
     char algorithm[WORD_ROOM], level[WORD_ROOM];
+    show(check, NULL, NULL);
     if (plan)
         printf("%-4s %-11s %-9s %-5s  ", verdict, plan_word(kiln_plan_text(plan), 2, level),
                plan_word(kiln_plan_text(plan), 1, algorithm), exact ? "exact" : "bound");
@@ -55,7 +71,7 @@ static void report_pass(struct check *check, const struct subject *s, const stru
                         const struct reference *r)
 {
     check->passed++;
-    print_head("ok", plan, NULL, r->exact);
+    print_head(check, "ok", plan, NULL, r->exact);
     printf("%s  (%zu outputs)\n", s->text, r->count);
 }
 
@@ -64,7 +80,7 @@ static void report_difference(struct check *check, const struct subject *s, cons
 {
     check->failed++;
     check->status = exit_worse(check->status, EXIT_FAILED);
-    print_head("FAIL", plan, NULL, r->exact);
+    print_head(check, "FAIL", plan, NULL, r->exact);
     printf("%s  first difference at ", kiln_plan_text(plan));
     print_position(&s->conv, d->at);
     printf(": got %.9g, want %.9g", (double)d->got, (double)d->want);
@@ -82,7 +98,7 @@ static void report_error(struct check *check, const struct subject *s, const cha
         check->skipped++;
     else
         check->failed++;
-    print_head(skip ? "skip" : "FAIL", NULL, isa, false);
+    print_head(check, skip ? "skip" : "FAIL", NULL, isa, false);
     printf("%s: ", s->text);
     plain_put(stdout, error->text, 0);
     putchar('\n');
@@ -123,6 +139,7 @@ static void isa_check(struct check *check, struct subject *s, const char *isa)
     struct kiln_plan *plan;
     ask_options(&check->common, s->line, &options);
     options.isa = isa;
+    show(check, isa, s->text);
     enum kiln_status status = kiln_compile(check->k, &s->conv, &options, &plan, &error);
     if (status == KILN_STATUS_OK) {
         plan_check(check, s, plan);
@@ -180,7 +197,8 @@ static const char about[] =
     "\n"
     "Every output is compared up to 2 GFLOP, beyond that all on borders and 20000 at random\n"
     "(--full: all). A convolution that Kiln does not do is skipped, with the reason; one that the\n"
-    "memory has no room for has failed. The last line is \"N passed, N failed, N skipped\".\n"
+    "memory has no room for has failed. The last line is \"N passed, N failed, N skipped\". A terminal\n"
+    "is shown what is being checked, on standard error.\n"
     "\n"
     "A plan line is checked with its own ISA whatever --isa says, and with its own schedule unless\n"
     "--schedule is given.\n"
@@ -202,7 +220,7 @@ static const struct page page = {.name = "check",
 
 int cli_check(int argc, char **argv)
 {
-    struct check check = {0};
+    struct check check = {.terminal = isatty(STDERR_FILENO)};
     int status = ask(&page, argc, argv, &check.common);
     if (status != ASK_GO_ON) return status;
     if (check.common.convs.count == 0)
