@@ -190,23 +190,17 @@ static void offer_widths(struct plan p, const struct offering *o)
     }
 }
 
-static void offer_groups(struct plan p, struct offering *o)
+/* By channels, or by pixels, whose channels are one block. */
+static void offer_groups(struct plan p, enum by by, struct offering *o)
 {
     static const int64_t passes[] = {1, 2, 4, 8, 32};
-    int64_t blocks = ceil_div(p.conv.oc, p.vec);
-    o->sums = group_of(&p.conv), o->out = o->g.w.out, p.by = BY_OC;
+    int64_t blocks = ceil_div(p.conv.oc, p.vec), pixels = by == BY_PX ? p.vec / p.conv.oc : 1;
+    o->sums = group_of(&p.conv), o->out = ceil_div(o->g.w.out, pixels), p.by = by;
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         p.oc = passes[i], o->passes = ceil_div(blocks, p.oc);
         offer_widths(p, o);
         if (p.oc >= blocks) break;
     }
-}
-
-static void offer_pixels(struct plan p, struct offering *o)
-{
-    o->sums = group_of(&p.conv), o->passes = 1, o->out = ceil_div(o->g.w.out, p.vec / p.conv.oc);
-    p.by = BY_PX, p.oc = 1;
-    offer_widths(p, o);
 }
 
 static void offer_inputs(struct plan p, struct offering *o)
@@ -226,8 +220,8 @@ static void propose(const struct plan *asked, algo_offer *offer, void *user)
     struct plan p = *asked;
     for (p.vec = p.cpu.lanes; p.vec >= 4; p.vec /= 2) {
         bool grouped = !not_groups(c) && p.vec >= group_of(c), filled = c->oc > p.vec / 2;
-        if (grouped) offer_groups(p, &o);
-        if (!not_pixels(c) && p.vec > c->oc) offer_pixels(p, &o), filled = true;
+        if (grouped) offer_groups(p, BY_OC, &o);
+        if (!not_pixels(c) && p.vec > c->oc) offer_groups(p, BY_PX, &o), filled = true;
         if (!not_inputs(c)) offer_inputs(p, &o), filled &= group_of(c) > p.vec / 2;
         if (filled && (grouped || not_groups(c))) break; /* narrower vectors would only be more of them */
     }
