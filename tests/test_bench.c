@@ -125,7 +125,7 @@ static const struct expected cases_of_two[] = {
 static const struct expected cases_of_one[] = {
     {NHWC "--json --threads 2",
      0,
-     {"kiln: 2 threads are asked for; this process may use 1 of the processors, so 1 run\n",
+     {"kiln: 2 threads are asked for; as many run as processors that this process may use, 1\n",
       "\"threads\": 1"}},
 };
 

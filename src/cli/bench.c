@@ -125,8 +125,8 @@ static int threads_had(const struct bench *b)
     kiln_stats(k, &stats);
     kiln_destroy(k);
     if (threads_asked(b) > stats.threads)
-        complain("%d threads are asked for; this process may use %d of the processors, so %d run",
-                 threads_asked(b), stats.threads, stats.threads);
+        complain("%d threads are asked for; as many run as processors that this process may use, %d",
+                 threads_asked(b), stats.threads);
     return stats.threads;
 }
 
