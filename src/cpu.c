@@ -32,6 +32,7 @@ static const struct feature features[] = {
     {"bmi2", ISA_AVX2, true, {7, 0, PROBE_EBX, 8}},
     {"lzcnt", ISA_AVX2, true, {0x80000001, 0, PROBE_ECX, 5}},
     {"popcnt", ISA_AVX2, true, {1, 0, PROBE_ECX, 23}},
+    {"prfchw", ISA_AVX2, false, {0x80000001, 0, PROBE_ECX, 8}},
     {"movbe", ISA_AVX2, false, {1, 0, PROBE_ECX, 22}},
     {"vaes", ISA_AVX2, false, {7, 0, PROBE_ECX, 9}},
     {"avxvnni", ISA_AVX2, false, {7, 1, PROBE_EAX, 4}},

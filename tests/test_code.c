@@ -41,9 +41,11 @@ static char *function_of(char *assembly, const char *label)
 
 /* ---- counts ---- */
 
+/* LLVM multiplies one lane where only one is stored. */
 static bool is_fma(const char *line)
 {
-    return strstr(line, "\tvfmadd") || strstr(line, "\tvfnmadd") || strstr(line, "\tmulps\t");
+    return strstr(line, "\tvfmadd") || strstr(line, "\tvfnmadd") || strstr(line, "\tmulps\t") ||
+           strstr(line, "\tmulss\t");
 }
 
 /* Frames are found by %rsp: %rbp is a register like the others. */

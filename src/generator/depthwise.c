@@ -11,6 +11,9 @@
  * pixel between the first tap and the last: strides and dilations beyond any use would take it forever. */
 enum { MAX_KERNEL = 31, MAX_STEP = 1024 };
 
+/* With longer strides most of what lies between the pixels of a tile is never read. */
+enum { MAX_PREFETCH_STEP = 2 };
+
 bool depthwise_of(const struct plan *p, struct depthwise *made)
 {
     struct depthwise d = {.p = p, .g = geometry_of(&p->conv), .multiplier = p->conv.oc / p->conv.g};
@@ -24,11 +27,23 @@ bool depthwise_of(const struct plan *p, struct depthwise *made)
     return true;
 }
 
+int64_t depthwise_row_tasks(const struct depthwise *d)
+{
+    return d->n_rows ? segs_tiles(d->rows, d->n_rows) : d->g.h.out;
+}
+
 int64_t depthwise_tasks(const struct depthwise *d, bool tail)
 {
-    int64_t rows = d->g.n * (d->n_rows ? 1 : d->g.h.out);
+    int64_t rows = d->g.n * depthwise_row_tasks(d);
     if (tail) return d->tail ? rows : 0;
     return rows * (d->p->by == BY_PX ? d->vecs : ceil_div(d->vecs, d->p->oc));
+}
+
+bool depthwise_holds(const struct depthwise *d, int64_t accumulators, int64_t taps)
+{
+    const struct plan *p = d->p;
+    int64_t spare = 2 + !p->cpu.fma + (p->by == BY_PX && d->g.w.stride == 2 ? 3 : 0);
+    return accumulators + taps + spare <= p->cpu.registers;
 }
 
 lanes_mask depthwise_inside(const struct depthwise *d, const struct seg *c, int64_t q, int lanes)
@@ -69,6 +84,8 @@ static const char *check(const struct plan *p)
     bool px = p->by == BY_PX;
     if (p->by == BY_IC || px != rows_contiguous(&p->conv))
         return "by must be px where the pixels of a row follow each other, else oc";
+    if (p->prefetch && (px || p->conv.sh > MAX_PREFETCH_STEP || p->conv.sw > MAX_PREFETCH_STEP))
+        return "prefetch=rows needs by=oc and strides of 1 or 2";
     if (p->unroll != UNROLL_KW && p->unroll != UNROLL_KH) return "unroll must be kw or kh";
     if (p->oh > 1 && p->unroll != UNROLL_KH) return "oh > 1 needs unroll=kh";
     if (p->ow * p->oh + 2 + !p->cpu.fma + (px && p->conv.sw == 2) > p->cpu.registers)
@@ -109,6 +126,15 @@ static int64_t row_taps(const struct depthwise *d, const struct seg *r)
     return taps;
 }
 
+/* Loads of taps: of the kernel once, of a row of it once for each row of src, or for each FMA. */
+static double tap_loads(const struct depthwise *d, int n_rows, int64_t accumulators, double row_taps,
+                        double fmas)
+{
+    int64_t kh = d->g.h.kernel, kw = d->g.w.kernel, most = n_rows < kh ? n_rows : kh;
+    if (n_rows > 1 && depthwise_holds(d, accumulators, kh * kw)) return (double)(kh * kw);
+    return depthwise_holds(d, accumulators, most * kw) ? row_taps * (double)kw : fmas;
+}
+
 static struct work tile_work(const struct depthwise *d, const struct seg *r, const struct seg *c, int n_rows,
                              int width)
 {
@@ -121,9 +147,17 @@ static struct work tile_work(const struct depthwise *d, const struct seg *r, con
     if (k.rows > taps) k.rows = taps;
     double of_a_row = px ? 1.5 * (double)(width * w->kernel * w->stride) /* half of them cross lines */
                          : (double)((width - 1) * w->stride + w->kernel);
-    bool held = n_rows * width + n_rows * w->kernel + 2 <= d->p->cpu.registers;
-    k.loads = k.rows * of_a_row + (held ? taps * (double)w->kernel / n_rows : k.fmas);
+    k.loads = k.rows * of_a_row + tap_loads(d, n_rows, n_rows * width, taps, k.fmas);
     return k;
+}
+
+/* Lines that one tile brings into L1, where its rows do not stay there until those below want them. */
+static double tile_lines(const struct depthwise *d, const struct work *k, double outs, int width)
+{
+    const struct plan *p = d->p;
+    double row = 4.0 * (double)(p->vec * p->oc * d->g.w.in);
+    bool stay = p->by == BY_PX || stream_rate(&p->cpu, row * (double)d->g.h.kernel) > 1e6;
+    return stay ? 0 : k->rows * (double)(width * d->g.w.stride) + outs;
 }
 
 static void tile_cost(const struct depthwise *d, const struct seg *r, const struct seg *c, double tiles,
@@ -136,17 +170,72 @@ static void tile_cost(const struct depthwise *d, const struct seg *r, const stru
     struct work k = tile_work(d, r, c, n_rows, width);
     double outs = width * n_rows;
     double fma = k.fmas / rate(cpu, cpu->fma_per_cycle, p->vec), latency = k.fmas / outs * FMA_LATENCY;
-    double held_bytes = 4.0 * (double)(p->vec * p->oc) * (double)d->g.w.in *
-                        (double)d->g.h.kernel; /* rows of src used again */
-    double near = px || stream_rate(cpu, held_bytes) > 1e6 ? 1 : 2;
-    double load = k.loads * near / rate(cpu, cpu->load_per_cycle, p->vec);
-    double issue = (k.fmas + k.loads + 4 * k.rows) / ISSUE_WIDTH;
+    double load = (k.loads + tile_lines(d, &k, outs, width)) / rate(cpu, cpu->load_per_cycle, p->vec);
+    double asked = p->prefetch ? outs * (double)(1 + d->g.h.stride * d->g.w.stride) : 0;
+    double issue = (k.fmas + k.loads + asked + 4 * k.rows) / ISSUE_WIDTH;
     cost->fma += tiles * fma, cost->loads += tiles * load, cost->issue += tiles * issue;
     cost->latency += tiles * latency;
     cost->cycles += tiles * together((const double[]){fma, load, issue, latency}, 4);
-    cost->overhead += tiles * (TILE_OVERHEAD / 2.0 + 3 * k.rows + outs * (1.5 + p->conv.post_count) / 2 +
+    cost->overhead += tiles * (TILE_OVERHEAD / 5.0 + k.rows / 2 + outs * (1 + p->conv.post_count) / 4 +
                                (px && c->n % p->vec && !cpu->masks ? 20.0 : 0));
     cost->fmas += k.code * (1 + (d->tail > 0 && d->vecs > 0));
+}
+
+/* ---- memory ---- */
+
+static double src_bytes(const struct depthwise *d)
+{
+    return 4.0 * (double)(d->g.n * d->p->conv.ic) * (double)(d->g.h.in * d->g.w.in);
+}
+static double dst_bytes(const struct depthwise *d)
+{
+    return 4.0 * (double)(d->g.n * d->p->conv.oc) * (double)(d->g.h.out * d->g.w.out);
+}
+
+/* Rows of src that one row of tiles reads. */
+static double rows_seen(const struct depthwise *d)
+{
+    const struct span *h = &d->g.h;
+    return (double)((d->p->oh - 1) * h->stride + (h->kernel - 1) * h->dilation + 1);
+}
+
+/* How often src is read from beyond L2: its rows that two rows of tiles read, twice, unless all that a
+ * row of tiles touches stays there. */
+static double src_reads(const struct depthwise *d)
+{
+    const struct plan *p = d->p;
+    double row = 4.0 * (double)(p->vec * p->oc), fresh = (double)(p->oh * d->g.h.stride);
+    double touched = row * (rows_seen(d) * (double)d->g.w.in + (double)(p->oh * d->g.w.out));
+    return 2 * touched > (double)p->cpu.l2 && rows_seen(d) > fresh ? rows_seen(d) / fresh : 1;
+}
+
+/* How many times slower than one long stream the lines of a tile come. Those of neighbouring pixels lie
+ * apart, and the wider the tile, the less of a stream they are to the hardware; rows are streams of their
+ * own, of which it follows several at once but not any number. Channels of a pixel that are left for
+ * later are a gap. */
+static double disorder(const struct depthwise *d)
+{
+    enum { STREAMS = 14, WIDEST = 8 };
+    const struct plan *p = d->p;
+    double wide = (double)(p->ow < WIDEST ? p->ow : WIDEST) - 1, streams = rows_seen(d) + (double)p->oh;
+    double order = 1 + 0.15 * wide + 0.25 / (double)p->oh;
+    if (streams > STREAMS) order *= streams / STREAMS;
+    return d->vecs > p->oc ? 1.3 * order : order;
+}
+
+static bool beyond_l3(const struct depthwise *d)
+{
+    return src_bytes(d) + dst_bytes(d) > 0.7 * (double)d->p->cpu.l3;
+}
+
+static double memory_cycles(const struct depthwise *d)
+{
+    const struct plan *p = d->p;
+    double src = src_bytes(d), dst = dst_bytes(d), flow = stream_rate(&p->cpu, src + dst);
+    if (p->by == BY_PX || !beyond_l2(&p->cpu, src + dst)) return (src + dst) / flow;
+    double cycles = (src * src_reads(d) + dst) / flow * disorder(d);
+    if (!beyond_l3(d)) return cycles / 1.5; /* L3 gives more to several streams than to one */
+    return p->prefetch ? 0.85 * cycles : cycles;
 }
 
 static struct cost cost(const struct plan *p)
@@ -164,11 +253,7 @@ static struct cost cost(const struct plan *p)
     }
     c.tile_fmas = p->ow * p->oh * d.g.w.kernel * (p->unroll == UNROLL_KH ? d.g.h.kernel : 1);
     c.tile_loads = (p->ow - 1) * d.g.w.stride + d.g.w.kernel;
-    double bytes = 4.0 * (double)(d.g.n) *
-                   (double)(p->conv.ic * d.g.h.in * d.g.w.in + p->conv.oc * d.g.h.out * d.g.w.out);
-    /* Beyond L2 a pass over some of the channels streams worse than one over whole pixels. */
-    bool scattered = p->by == BY_OC && d.vecs > p->oc && beyond_l2(&p->cpu, bytes);
-    c.memory = (scattered ? 1.3 : 1) * bytes / stream_rate(&p->cpu, bytes);
+    c.memory = memory_cycles(&d);
     c.cycles = overlapped(c.cycles + c.overhead, c.memory);
     return c;
 }
@@ -189,15 +274,25 @@ static struct plan_sizes sizes(const struct plan *p)
 /* The most that LLVM keeps in registers, beside a tap, a vector of src and what masks and sums need. */
 static int64_t accumulators(const struct plan *p) { return p->cpu.registers - 4 - !p->cpu.fma; }
 
+/* What comes from beyond L3 is asked for ahead as well. */
+static void offer_prefetches(struct plan p, algo_offer *offer, void *user)
+{
+    struct depthwise d;
+    offer(user, &p);
+    if (p.by == BY_PX || !depthwise_of(&p, &d) || !beyond_l3(&d)) return;
+    p.prefetch = PREFETCH_ROWS;
+    offer(user, &p);
+}
+
 static void offer_heights(struct plan p, algo_offer *offer, void *user)
 {
     static const int64_t heights[] = {1, 2, 3, 4, 7, 14};
     p.oh = 1, p.unroll = UNROLL_KW;
-    offer(user, &p);
+    offer_prefetches(p, offer, user);
     p.unroll = UNROLL_KH;
     for (size_t i = 0; i < sizeof heights / sizeof *heights; i++) {
         p.oh = heights[i];
-        if (p.ow * p.oh <= accumulators(&p)) offer(user, &p);
+        if (p.ow * p.oh <= accumulators(&p)) offer_prefetches(p, offer, user);
     }
 }
 
@@ -256,7 +351,7 @@ const struct algo algo_depthwise = {
     .name = "depthwise",
     .summary = "one input channel per group: vectors of channels in nhwc, along rows in nchw",
     .exact = true,
-    .knobs = "by vec ow oh oc unroll",
+    .knobs = "by vec ow oh oc unroll prefetch",
     .applicable = applicable,
     .geometry = geometry_of,
     .check = check,

@@ -19,8 +19,12 @@ struct depthwise {
 
 /* false: the static variants are more than MAX_SEGS. */
 bool depthwise_of(const struct plan *p, struct depthwise *made);
+int64_t depthwise_row_tasks(const struct depthwise *d); /* rows of tiles of one image */
 int64_t depthwise_tasks(const struct depthwise *d,
                         bool tail); /* of the whole vectors, or planes; or of the tail */
+
+/* Whether `taps` taps stay in registers beside the accumulators of a tile. */
+bool depthwise_holds(const struct depthwise *d, int64_t accumulators, int64_t taps);
 
 /* by=px: of `lanes` elements of a row of src, from offset q of a tile's first pixel at tap 0 on, those
  * inside the row for every tile of the segment. */

@@ -18,12 +18,15 @@ struct tile {
     lanes_mask lanes;  /* by=oc: channels there are */
     int n_rows, width; /* accumulators of a row: pixels, or vectors of them */
     struct slot acc[MAX_PIXELS];
+    bool held;              /* all taps of the kernel are in registers for the whole tile: */
+    value taps[MAX_PIXELS]; /* [kh][kw] */
 };
 
-/* An accumulator row that a row of src feeds, with the taps for it. */
+/* An accumulator row that a row of src feeds, with the kw taps for it. */
 struct feed {
     int row;
-    value taps; /* address of its kw taps */
+    value at;          /* their address */
+    const value *taps; /* or they themselves, in registers */
 };
 
 static bool by_px(const struct tile *t) { return t->d->p->by == BY_PX; }
@@ -35,31 +38,22 @@ static value load_tap(struct emit *e, const struct tile *t, value taps, int64_t 
     return by_px(t) ? load_splat(e, plus(e, taps, kw)) : load_aligned(e, plus(e, taps, kw * t->d->p->vec));
 }
 
-/* Whether the taps of `feeds` rows stay in registers beside the accumulators. */
-static bool taps_fit(const struct tile *t, int feeds)
+/* Loads the taps of n feeds into registers, if they fit. */
+static void hold_taps(struct emit *e, const struct tile *t, struct feed *feeds, int n, value held[MAX_PIXELS])
 {
-    int64_t spare = 2 + !t->d->p->cpu.fma + (by_px(t) && t->d->g.w.stride == 2 ? 3 : 0);
-    return t->n_rows * t->width + feeds * t->d->g.w.kernel + spare <= t->d->p->cpu.registers;
+    int64_t kernel = t->d->g.w.kernel;
+    if (t->held || !depthwise_holds(t->d, t->n_rows * t->width, n * kernel)) return;
+    for (int f = 0; f < n; f++) {
+        for (int64_t kw = 0; kw < kernel; kw++) held[f * kernel + kw] = load_tap(e, t, feeds[f].at, kw);
+        feeds[f].taps = &held[f * kernel];
+    }
 }
 
-struct taps {
-    value v[MAX_PIXELS][MAX_PIXELS]; /* [feed][kw], if they fit */
-    bool held;
-};
-
-static void hold_taps(struct emit *e, const struct tile *t, const struct feed *feeds, int n,
-                      struct taps *taps)
-{
-    taps->held = taps_fit(t, n);
-    for (int f = 0; taps->held && f < n; f++)
-        for (int64_t kw = 0; kw < t->d->g.w.kernel; kw++) taps->v[f][kw] = load_tap(e, t, feeds[f].taps, kw);
-}
-
-static void feed_all(struct emit *e, struct tile *t, const struct feed *feeds, int n, const struct taps *taps,
-                     int column, int64_t kw, value x)
+static void feed_all(struct emit *e, struct tile *t, const struct feed *feeds, int n, int column, int64_t kw,
+                     value x)
 {
     for (int f = 0; f < n; f++) {
-        value w = taps->held ? taps->v[f][kw] : load_tap(e, t, feeds[f].taps, kw);
+        value w = feeds[f].taps ? feeds[f].taps[kw] : load_tap(e, t, feeds[f].at, kw);
         struct slot acc = t->acc[feeds[f].row * t->width + column];
         set(e, acc, vfma(e, x, w, get(e, acc)));
     }
@@ -85,8 +79,6 @@ static value load_channels(struct emit *e, const struct tile *t, value p)
 static void channels_row(struct emit *e, struct tile *t, value row, const struct feed *feeds, int n)
 {
     const struct span *a = &t->d->g.w;
-    struct taps taps;
-    hold_taps(e, t, feeds, n, &taps);
     for (int64_t q = 0; q <= (t->width - 1) * a->stride + (a->kernel - 1) * a->dilation; q++) {
         value x = NULL;
         for (int64_t kw = 0; kw < a->kernel; kw++) {
@@ -95,7 +87,7 @@ static void channels_row(struct emit *e, struct tile *t, value row, const struct
             int i = (int)(column / a->stride);
             if (axis_where(a, t->c, i, kw, kw + 1) == WHERE_OUTSIDE) continue;
             if (!x) x = load_channels(e, t, plus(e, row, q * t->d->g.x.w));
-            feed_all(e, t, feeds, n, &taps, i, kw, x);
+            feed_all(e, t, feeds, n, i, kw, x);
         }
     }
 }
@@ -122,12 +114,10 @@ static value load_row(struct emit *e, const struct tile *t, value row, int v, in
 
 static void pixels_row(struct emit *e, struct tile *t, value row, const struct feed *feeds, int n)
 {
-    struct taps taps;
-    hold_taps(e, t, feeds, n, &taps);
     for (int64_t kw = 0; kw < t->d->g.w.kernel; kw++)
         for (int v = 0; v < t->width; v++) {
             value x = load_row(e, t, row, v, kw);
-            if (x) feed_all(e, t, feeds, n, &taps, v, kw, x);
+            if (x) feed_all(e, t, feeds, n, v, kw, x);
         }
 }
 
@@ -138,9 +128,10 @@ static value taps_at(struct emit *e, const struct tile *t, value wei, value kh)
     return at(e, wei, mul(e, kh, t->d->g.w.kernel * (by_px(t) ? 1 : t->d->p->vec)));
 }
 
-static void src_row(struct emit *e, struct tile *t, value offset, const struct feed *feeds, int n)
+static void src_row(struct emit *e, struct tile *t, value offset, struct feed *feeds, int n)
 {
-    value row = opaque(e, at(e, t->src, mul(e, offset, t->d->g.x.h)));
+    value row = opaque(e, at(e, t->src, mul(e, offset, t->d->g.x.h))), held[MAX_PIXELS];
+    hold_taps(e, t, feeds, n, held);
     if (by_px(t))
         pixels_row(e, t, row, feeds, n);
     else
@@ -156,9 +147,18 @@ static int feeds_of(struct emit *e, const struct tile *t, int64_t j, value wei, 
         int64_t tap = j - r * a->stride, kh = tap / a->dilation;
         if (tap < 0 || tap % a->dilation || kh >= a->kernel) continue;
         if (axis_where(a, t->r, r, kh, kh + 1) == WHERE_OUTSIDE) continue;
-        feeds[n++] = (struct feed){r, taps_at(e, t, wei, k(e, kh))};
+        feeds[n++] =
+            (struct feed){r, taps_at(e, t, wei, k(e, kh)), t->held ? &t->taps[kh * t->d->g.w.kernel] : NULL};
     }
     return n;
+}
+
+/* All taps of the kernel, if they fit. */
+static void hold_kernel(struct emit *e, struct tile *t)
+{
+    int64_t kernel = t->d->g.h.kernel * t->d->g.w.kernel;
+    t->held = t->n_rows > 1 && depthwise_holds(t->d, t->n_rows * t->width, kernel);
+    for (int64_t i = 0; t->held && i < kernel; i++) t->taps[i] = load_tap(e, t, t->wei, i);
 }
 
 /* Rows known: each row of src once, for all the accumulator rows that it feeds. Taps that do not fit are
@@ -166,10 +166,11 @@ static int feeds_of(struct emit *e, const struct tile *t, int64_t j, value wei, 
 static void reduce_static(struct emit *e, struct tile *t)
 {
     const struct span *a = &t->d->g.h;
-    int most = (int)(t->n_rows < a->kernel ? t->n_rows : a->kernel);
+    int64_t most = (t->n_rows < a->kernel ? t->n_rows : a->kernel) * t->d->g.w.kernel;
+    hold_kernel(e, t);
     for (int64_t j = 0; j <= (t->n_rows - 1) * a->stride + (a->kernel - 1) * a->dilation; j++) {
         struct feed feeds[MAX_PIXELS];
-        value wei = taps_fit(t, most) ? t->wei : opaque(e, t->wei);
+        value wei = depthwise_holds(t->d, t->n_rows * t->width, most) ? t->wei : opaque(e, t->wei);
         int n = feeds_of(e, t, j, wei, feeds);
         if (n) src_row(e, t, k(e, j), feeds, n);
     }
@@ -182,7 +183,28 @@ static void reduce_bounds(struct emit *e, struct tile *t, value ih)
     value lo = k(e, 0), hi = k(e, a->kernel);
     if (!axis_inside(a)) tap_bounds(e, a, ih, &lo, &hi);
     FROM (kh, lo, hi)
-        src_row(e, t, mul(e, kh.i, a->dilation), &(struct feed){0, taps_at(e, t, t->wei, kh.i)}, 1);
+        src_row(e, t, mul(e, kh.i, a->dilation), &(struct feed){0, taps_at(e, t, t->wei, kh.i), NULL}, 1);
+}
+
+/* ---- what is asked for ahead ---- */
+
+/* The rows of src that the tile below this one adds to those that both read. */
+static void prefetch_src(struct emit *e, const struct tile *t)
+{
+    const struct geometry *g = &t->d->g;
+    int64_t seen = (t->n_rows - 1) * g->h.stride + (g->h.kernel - 1) * g->h.dilation + 1;
+    for (int64_t row = 0; row < t->n_rows * g->h.stride; row++)
+        for (int64_t q = 0; q < t->width * g->w.stride; q++)
+            prefetch(e, plus(e, t->src, (seen + row) * g->x.h + q * g->x.w), false);
+}
+
+/* The lines that this tile is going to write. */
+static void prefetch_dst(struct emit *e, const struct tile *t, value offset)
+{
+    const struct geometry *g = &t->d->g;
+    for (int r = 0; r < t->n_rows; r++)
+        for (int i = 0; i < t->width; i++)
+            prefetch(e, at(e, t->dst, add(e, offset, k(e, r * g->y.h + i * g->y.w))), true);
 }
 
 /* ---- one tile ---- */
@@ -209,12 +231,13 @@ static void tile(struct emit *e, struct tile t, value oh, value ow)
     t.width = by_px(&t) ? (t.c->n + e->lanes - 1) / e->lanes : t.c->n;
     assert(t.n_rows * t.width <= MAX_PIXELS);
     t.src = at(e, t.src, add(e, mul(e, ih, g->x.h), mul(e, iw, g->x.w)));
+    value offset = add(e, mul(e, oh, g->y.h), mul(e, ow, g->y.w)), bias = NULL;
+    if (t.d->p->prefetch == PREFETCH_ROWS) prefetch_src(e, &t), prefetch_dst(e, &t, offset);
     for (int i = 0; i < t.n_rows * t.width; i++) t.acc[i] = slot(e, "acc", zero(e));
     if (t.r)
         reduce_static(e, &t);
     else
         reduce_bounds(e, &t, ih);
-    value offset = add(e, mul(e, oh, g->y.h), mul(e, ow, g->y.w)), bias = NULL;
     if (t.post.bias) bias = by_px(&t) ? load_splat(e, t.post.bias) : load_lanes(e, t.post.bias, t.lanes);
     for (int r = 0; r < t.n_rows; r++)
         for (int i = 0; i < t.width; i++) finish(e, &t, bias, r, i, offset);
@@ -252,12 +275,18 @@ static void columns(struct emit *e, struct tile t, value oh, value lo, value hi)
     }
 }
 
+/* Row `row`, or of static rows the tile of that number. */
 static void rows(struct emit *e, struct tile t, value row, value lo, value hi)
 {
     const struct depthwise *d = t.d;
     if (!d->n_rows) columns(e, t, row, lo, hi);
-    for (t.r = d->rows; d->n_rows && t.r < d->rows + d->n_rows; t.r++)
-        FOR (oh, t.r->count) columns(e, t, add(e, mul(e, oh.i, t.r->n), k(e, t.r->first)), lo, hi);
+    int64_t before = 0; /* tiles above the segment */
+    for (t.r = d->rows; d->n_rows && t.r < d->rows + d->n_rows; before += t.r++->count) {
+        value from = most(e, row, k(e, before)),
+              to = least(e, add(e, row, k(e, 1)), k(e, before + t.r->count));
+        TURN (oh, TURN_ONCE, from, to)
+            columns(e, t, add(e, mul(e, sub(e, oh.i, k(e, before)), t.r->n), k(e, t.r->first)), lo, hi);
+    }
 }
 
 /* Task i: [channels][image][row], channels being p->oc vectors, the tail vector, or one plane. */
@@ -265,7 +294,7 @@ static void task(struct emit *e, struct tile t, value i, bool tail)
 {
     const struct depthwise *d = t.d;
     const struct geometry *g = &d->g;
-    int64_t row_tasks = d->n_rows ? 1 : g->h.out, taps = g->h.kernel * g->w.kernel;
+    int64_t row_tasks = depthwise_row_tasks(d), taps = g->h.kernel * g->w.kernel;
     value row = rem(e, i, row_tasks), rest = quo(e, i, row_tasks), image = rem(e, rest, g->n);
     value channels = quo(e, rest, g->n), lo, hi;
     t.src = at(e, t.src, mul(e, image, g->x.n));

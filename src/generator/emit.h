@@ -100,6 +100,9 @@ value load_splat(struct emit *e, value p);
 value splat_constant(struct emit *e, float v);
 void store(struct emit *e, value v, value p);
 void store_scalar(struct emit *e, value v, value p);
+/* Asks for the cache line at p, which may be anywhere, before it is used: to be written, or to be read,
+ * for which it is brought as near as L2. */
+void prefetch(struct emit *e, value p, bool write);
 value vadd(struct emit *e, value x, value y);
 value vsub(struct emit *e, value x, value y);
 value vmul(struct emit *e, value x, value y);

@@ -13,6 +13,7 @@
 static const char *const by_words[] = {"oc", "px", "ic", NULL};
 static const char *const unroll_words[] = {"ic", "kw", "kh", "all", NULL};
 static const char *const edge_words[] = {"static", "zero", "bounds", NULL};
+static const char *const prefetch_words[] = {"none", "rows", NULL};
 
 #define KNOB(name) #name, offsetof(struct plan, name)
 const struct knob plan_knobs[] = {
@@ -29,6 +30,7 @@ const struct knob plan_knobs[] = {
     {KNOB(m), 2, 6, 4, NULL, "outputs of a tile along each axis whose kernel is not 1: 2, 4 or 6"},
     {KNOB(block), 1, 1 << 16, 1, NULL, "tiles transformed and multiplied together"},
     {KNOB(chunk), 0, INT64_MAX, 0, NULL, "column tiles in one task; 0: a whole row"},
+    {KNOB(prefetch), 0, 1, PREFETCH_NONE, prefetch_words, "what is asked for ahead of its use"},
 };
 const int plan_knob_count = sizeof plan_knobs / sizeof *plan_knobs;
 

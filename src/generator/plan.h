@@ -25,6 +25,12 @@ enum by {
  * results' RMS, as the default accuracy promises (1.4e-5 was measured at 4608 terms, 2.2e-5 at 9216). */
 enum { LONG_SUM = 6144 };
 
+/* What is asked for ahead of its use, beside what the hardware sees coming. */
+enum prefetch {
+    PREFETCH_NONE,
+    PREFETCH_ROWS, /* the rows of src that the next tile below adds, and a tile's lines of dst */
+};
+
 struct algo;
 
 struct plan {
@@ -42,6 +48,8 @@ struct plan {
     int64_t chunk;  /* column tiles in one task; 0: all */
     int64_t m;      /* winograd: outputs of a tile along each axis */
     int64_t block;  /* winograd: tiles transformed and multiplied together */
+    /* enum prefetch */
+    int64_t prefetch;
 };
 
 /* A schedule's knobs, as one table drives parsing, printing, checking and help. */

@@ -67,6 +67,14 @@ void store(struct emit *e, value v, value p)
 
 void store_scalar(struct emit *e, value v, value p) { store(e, v, p); }
 
+void prefetch(struct emit *e, value p, bool write)
+{
+    enum { NEAREST = 3, L2 = 2, DATA = 1 };
+    value args[] = {p, LLVMConstInt(e->i32, write, 0), LLVMConstInt(e->i32, write ? NEAREST : L2, 0),
+                    LLVMConstInt(e->i32, DATA, 0)};
+    call(e, "llvm.prefetch", &e->ptr, 1, args, 4);
+}
+
 value vadd(struct emit *e, value x, value y) { return LLVMBuildFAdd(e->b, x, y, ""); }
 value vsub(struct emit *e, value x, value y) { return LLVMBuildFSub(e->b, x, y, ""); }
 value vmul(struct emit *e, value x, value y) { return LLVMBuildFMul(e->b, x, y, ""); }
