@@ -258,8 +258,11 @@ Test(plan, refuses_what_emitters_cannot_do)
         {deep, "avx2", "depthwise unroll=kw oh=2", "oh > 1 needs unroll=kh"},
         {deep, "avx2", "depthwise unroll=kh oh=5 ow=3", "exceed the vector registers"},
         {deep, "avx2", "depthwise by=ic unroll=kw", "by must be px where"},
+        {rows, "avx2", "depthwise by=px unroll=kw edge=bounds", "edge=bounds needs unroll=kh"},
+        {rows, "avx2", "depthwise by=px unroll=kw edge=zero", "edge must be static or bounds"},
         {rows, "avx2", "depthwise by=px unroll=kw prefetch=rows", "prefetch=rows needs by=oc"},
-        {"conv g4 ic4 iw9 oc4 kw3 sw3 nhwc", "avx2", "depthwise unroll=kw prefetch=rows", "strides of 1 or 2"},
+        {"conv g4 ic4 iw9 oc4 kw3 sw3 nhwc", "avx2", "depthwise unroll=kw prefetch=rows",
+         "strides of 1 or 2"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         expect_refused(table[i].conv, table[i].isa, table[i].schedule, table[i].part);

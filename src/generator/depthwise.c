@@ -14,6 +14,16 @@ enum { MAX_KERNEL = 31, MAX_STEP = 1024 };
 /* With longer strides most of what lies between the pixels of a tile is never read. */
 enum { MAX_PREFETCH_STEP = 2 };
 
+/* Rows of tiles: of the same taps, or of any. */
+static int rows_of(const struct plan *p, const struct span *h, struct seg rows[MAX_SEGS])
+{
+    const struct span any = {h->out, h->out, 1, 1, 1, 0};
+    if (p->edge != EDGE_BOUNDS) return axis_split(h, (int)p->oh, 1, EDGE_STATIC, rows);
+    int n = axis_split(&any, (int)p->oh, 1, EDGE_STATIC, rows);
+    for (int i = 0; i < n; i++) rows[i].same = false;
+    return n;
+}
+
 bool depthwise_of(const struct plan *p, struct depthwise *made)
 {
     struct depthwise d = {.p = p, .g = geometry_of(&p->conv), .multiplier = p->conv.oc / p->conv.g};
@@ -21,7 +31,7 @@ bool depthwise_of(const struct plan *p, struct depthwise *made)
     d.vecs = px ? p->conv.oc : p->conv.oc / p->vec;
     d.tail = px ? 0 : (int)(p->conv.oc % p->vec);
     d.n_cols = axis_split(&d.g.w, (int)p->ow, px ? (int)p->vec : 1, EDGE_STATIC, d.cols);
-    if (p->unroll == UNROLL_KH) d.n_rows = axis_split(&d.g.h, (int)p->oh, 1, EDGE_STATIC, d.rows);
+    if (p->unroll == UNROLL_KH) d.n_rows = rows_of(p, &d.g.h, d.rows);
     if (!d.n_cols || (p->unroll == UNROLL_KH && !d.n_rows)) return false;
     *made = d;
     return true;
@@ -44,6 +54,11 @@ bool depthwise_holds(const struct depthwise *d, int64_t accumulators, int64_t ta
     const struct plan *p = d->p;
     int64_t spare = 2 + !p->cpu.fma + (p->by == BY_PX && d->g.w.stride == 2 ? 3 : 0);
     return accumulators + taps + spare <= p->cpu.registers;
+}
+
+bool depthwise_feeds(const struct depthwise *d, const struct seg *r, int i, int64_t kh)
+{
+    return axis_where(&d->g.h, r, i, kh, kh + 1) != WHERE_OUTSIDE;
 }
 
 lanes_mask depthwise_inside(const struct depthwise *d, const struct seg *c, int64_t q, int lanes)
@@ -88,6 +103,8 @@ static const char *check(const struct plan *p)
         return "prefetch=rows needs by=oc and strides of 1 or 2";
     if (p->unroll != UNROLL_KW && p->unroll != UNROLL_KH) return "unroll must be kw or kh";
     if (p->oh > 1 && p->unroll != UNROLL_KH) return "oh > 1 needs unroll=kh";
+    if (p->edge == EDGE_ZERO) return "edge must be static or bounds";
+    if (p->edge == EDGE_BOUNDS && p->unroll != UNROLL_KH) return "edge=bounds needs unroll=kh";
     if (p->ow * p->oh + 2 + !p->cpu.fma + (px && p->conv.sw == 2) > p->cpu.registers)
         return "ow * oh accumulators, a tap and a vector of src exceed the vector registers";
     if (!depthwise_of(p, &d)) return "more than 32 static variants of one axis";
@@ -121,8 +138,7 @@ static int64_t row_taps(const struct depthwise *d, const struct seg *r)
 {
     int64_t taps = 0;
     for (int i = 0; i < r->n; i++)
-        for (int64_t kh = 0; kh < d->g.h.kernel; kh++)
-            taps += axis_where(&d->g.h, r, i, kh, kh + 1) != WHERE_OUTSIDE;
+        for (int64_t kh = 0; kh < d->g.h.kernel; kh++) taps += depthwise_feeds(d, r, i, kh);
     return taps;
 }
 
@@ -141,9 +157,10 @@ static struct work tile_work(const struct depthwise *d, const struct seg *r, con
     const struct span *h = &d->g.h, *w = &d->g.w;
     bool px = d->p->by == BY_PX;
     int64_t columns = column_taps(d, c, width), unrolled = r ? row_taps(d, r) : 1;
-    double taps = r ? (double)unrolled : (double)h->kernel * axis_share(h);
+    double share = r && (d->p->edge == EDGE_STATIC || r->count == 1) ? 1 : axis_share(h);
+    double taps = share * (double)(r ? unrolled : h->kernel);
     struct work k = {.fmas = taps * (double)columns, .code = unrolled * columns};
-    k.rows = r ? (double)((n_rows - 1) * h->stride + (h->kernel - 1) * h->dilation + 1) : taps;
+    k.rows = r ? share * (double)((n_rows - 1) * h->stride + (h->kernel - 1) * h->dilation + 1) : taps;
     if (k.rows > taps) k.rows = taps;
     double of_a_row = px ? 1.5 * (double)(width * w->kernel * w->stride) /* half of them cross lines */
                          : (double)((width - 1) * w->stride + w->kernel);
@@ -165,6 +182,7 @@ static void tile_cost(const struct depthwise *d, const struct seg *r, const stru
 {
     const struct plan *p = d->p;
     const struct cpu *cpu = &p->cpu;
+    enum { ROW_ASKED = 6 }; /* cycles to ask whether a row exists: between two, nothing is reordered */
     bool px = p->by == BY_PX;
     int width = px ? (int)ceil_div(c->n, p->vec) : c->n, n_rows = r ? r->n : 1;
     struct work k = tile_work(d, r, c, n_rows, width);
@@ -176,8 +194,10 @@ static void tile_cost(const struct depthwise *d, const struct seg *r, const stru
     cost->fma += tiles * fma, cost->loads += tiles * load, cost->issue += tiles * issue;
     cost->latency += tiles * latency;
     cost->cycles += tiles * together((const double[]){fma, load, issue, latency}, 4);
-    cost->overhead += tiles * (TILE_OVERHEAD / 5.0 + k.rows / 2 + outs * (1 + p->conv.post_count) / 4 +
-                               (px && c->n % p->vec && !cpu->masks ? 20.0 : 0));
+    double asked_rows = r && p->edge == EDGE_BOUNDS ? ROW_ASKED * k.rows : 0;
+    cost->overhead +=
+        tiles * (TILE_OVERHEAD / 5.0 + k.rows / 2 + asked_rows + outs * (1 + p->conv.post_count) / 4 +
+                 (px && c->n % p->vec && !cpu->masks ? 20.0 : 0));
     cost->fmas += k.code * (1 + (d->tail > 0 && d->vecs > 0));
 }
 
@@ -287,12 +307,16 @@ static void offer_prefetches(struct plan p, algo_offer *offer, void *user)
 static void offer_heights(struct plan p, algo_offer *offer, void *user)
 {
     static const int64_t heights[] = {1, 2, 3, 4, 7, 14};
+    const struct geometry g = geometry_of(&p.conv);
+    const bool bounds = !axis_inside(&g.h);
     p.oh = 1, p.unroll = UNROLL_KW;
     offer_prefetches(p, offer, user);
     p.unroll = UNROLL_KH;
     for (size_t i = 0; i < sizeof heights / sizeof *heights; i++) {
-        p.oh = heights[i];
-        if (p.ow * p.oh <= accumulators(&p)) offer_prefetches(p, offer, user);
+        p.oh = heights[i], p.edge = EDGE_STATIC;
+        if (p.ow * p.oh > accumulators(&p)) break;
+        offer_prefetches(p, offer, user);
+        if (bounds && p.oh > 1) p.edge = EDGE_BOUNDS, offer_prefetches(p, offer, user);
     }
 }
 
@@ -351,7 +375,7 @@ const struct algo algo_depthwise = {
     .name = "depthwise",
     .summary = "one input channel per group: vectors of channels in nhwc, along rows in nchw",
     .exact = true,
-    .knobs = "by vec ow oh oc unroll prefetch",
+    .knobs = "by vec ow oh oc unroll edge prefetch",
     .applicable = applicable,
     .geometry = geometry_of,
     .check = check,

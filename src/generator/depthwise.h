@@ -13,7 +13,8 @@ struct depthwise {
     int64_t multiplier; /* output channels of one input channel */
     int64_t vecs;       /* by=oc: whole vectors of output channels */
     int tail;           /* and channels of the last, partial one, or 0 */
-    int n_rows, n_cols; /* segments; n_rows 0: one row at a time, its taps' bounds computed at run time */
+    int n_rows, n_cols; /* segments; n_rows 0: one row at a time, its taps' bounds computed at run time.
+                         * With edge=bounds some taps may be inside for some tiles of a segment of rows */
     struct seg rows[MAX_SEGS], cols[MAX_SEGS];
 };
 
@@ -25,6 +26,9 @@ int64_t depthwise_tasks(const struct depthwise *d,
 
 /* Whether `taps` taps stay in registers beside the accumulators of a tile. */
 bool depthwise_holds(const struct depthwise *d, int64_t accumulators, int64_t taps);
+
+/* Whether tap kh of row i of the segment's tiles is inside for any of them. */
+bool depthwise_feeds(const struct depthwise *d, const struct seg *r, int i, int64_t kh);
 
 /* by=px: of `lanes` elements of a row of src, from offset q of a tile's first pixel at tap 0 on, those
  * inside the row for every tile of the segment. */

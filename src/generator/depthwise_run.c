@@ -146,7 +146,7 @@ static int feeds_of(struct emit *e, const struct tile *t, int64_t j, value wei, 
     for (int r = 0; r < t->n_rows; r++) {
         int64_t tap = j - r * a->stride, kh = tap / a->dilation;
         if (tap < 0 || tap % a->dilation || kh >= a->kernel) continue;
-        if (axis_where(a, t->r, r, kh, kh + 1) == WHERE_OUTSIDE) continue;
+        if (!depthwise_feeds(t->d, t->r, r, kh)) continue;
         feeds[n++] =
             (struct feed){r, taps_at(e, t, wei, k(e, kh)), t->held ? &t->taps[kh * t->d->g.w.kernel] : NULL};
     }
@@ -161,9 +161,17 @@ static void hold_kernel(struct emit *e, struct tile *t)
     for (int64_t i = 0; t->held && i < kernel; i++) t->taps[i] = load_tap(e, t, t->wei, i);
 }
 
+/* 0 if the row of src j below row ih exists, else 1. */
+static value row_absent(struct emit *e, const struct tile *t, value ih, int64_t j)
+{
+    const struct span *a = &t->d->g.h;
+    if (t->d->p->edge == EDGE_STATIC || axis_inside(a)) return k(e, 0);
+    return choose(e, below(e, add(e, ih, k(e, j)), a->in), k(e, 0), k(e, 1));
+}
+
 /* Rows known: each row of src once, for all the accumulator rows that it feeds. Taps that do not fit are
  * loaded where they are used, from an address of their own for each row: LLVM would keep equal loads. */
-static void reduce_static(struct emit *e, struct tile *t)
+static void reduce_static(struct emit *e, struct tile *t, value ih)
 {
     const struct span *a = &t->d->g.h;
     int64_t most = (t->n_rows < a->kernel ? t->n_rows : a->kernel) * t->d->g.w.kernel;
@@ -172,7 +180,8 @@ static void reduce_static(struct emit *e, struct tile *t)
         struct feed feeds[MAX_PIXELS];
         value wei = depthwise_holds(t->d, t->n_rows * t->width, most) ? t->wei : opaque(e, t->wei);
         int n = feeds_of(e, t, j, wei, feeds);
-        if (n) src_row(e, t, k(e, j), feeds, n);
+        if (n)
+            TURN (there, TURN_ONCE, row_absent(e, t, ih, j), k(e, 1)) src_row(e, t, k(e, j), feeds, n);
     }
 }
 
@@ -235,7 +244,7 @@ static void tile(struct emit *e, struct tile t, value oh, value ow)
     if (t.d->p->prefetch == PREFETCH_ROWS) prefetch_src(e, &t), prefetch_dst(e, &t, offset);
     for (int i = 0; i < t.n_rows * t.width; i++) t.acc[i] = slot(e, "acc", zero(e));
     if (t.r)
-        reduce_static(e, &t);
+        reduce_static(e, &t, ih);
     else
         reduce_bounds(e, &t, ih);
     if (t.post.bias) bias = by_px(&t) ? load_splat(e, t.post.bias) : load_lanes(e, t.post.bias, t.lanes);
@@ -280,12 +289,14 @@ static void rows(struct emit *e, struct tile t, value row, value lo, value hi)
 {
     const struct depthwise *d = t.d;
     if (!d->n_rows) columns(e, t, row, lo, hi);
-    int64_t before = 0; /* tiles above the segment */
-    for (t.r = d->rows; d->n_rows && t.r < d->rows + d->n_rows; before += t.r++->count) {
-        value from = most(e, row, k(e, before)),
-              to = least(e, add(e, row, k(e, 1)), k(e, before + t.r->count));
-        TURN (oh, TURN_ONCE, from, to)
-            columns(e, t, add(e, mul(e, sub(e, oh.i, k(e, before)), t.r->n), k(e, t.r->first)), lo, hi);
+    int64_t above = 0; /* tiles of the segments before */
+    for (t.r = d->rows; t.r < d->rows + d->n_rows; t.r++) {
+        value from = most(e, row, k(e, above)), below = add(e, row, k(e, 1));
+        TURN (oh, TURN_ONCE, from, least(e, below, k(e, above + t.r->count))) {
+            value tile_row = t.r->count == 1 ? k(e, 0) : sub(e, oh.i, k(e, above));
+            columns(e, t, add(e, mul(e, tile_row, t.r->n), k(e, t.r->first)), lo, hi);
+        }
+        above += t.r->count;
     }
 }
 
