@@ -189,7 +189,7 @@ Test(plan, refuses_settings_out_of_range)
                                               "18446744073709551617",
                                               "-9223372036854775809"};
     static const char *const far[] = {"-1", "-2147483648", "-9223372036854775808"};
-    const char *convs[] = {plain, one, deep, few, plain}; /* in the order of algos */
+    const char *convs[] = {plain, one, deep, few, "conv ic4 iw9 oc4 kw3 nchw", plain}; /* as algos */
     cr_assert_eq(algo_count, sizeof convs / sizeof *convs);
     for (int i = 0; i < algo_count; i++)
         for (const struct knob *k = plan_knobs; k < plan_knobs + plan_knob_count; k++) {
@@ -258,6 +258,14 @@ Test(plan, refuses_what_emitters_cannot_do)
         {deep, "avx2", "depthwise unroll=kw oh=2", "oh > 1 needs unroll=kh"},
         {deep, "avx2", "depthwise unroll=kh oh=5 ow=3", "exceed the vector registers"},
         {deep, "avx2", "depthwise by=ic unroll=kw", "by must be px where"},
+        {"conv ic4 iw9 oc4 kw3 nhwc", "avx2", "planes", "it needs nchw"},
+        {"conv ic4 iw99 oc4 kw32 nchw", "avx2", "planes", "kw of at most 31"},
+        {"conv ic4 iw99 oc4 kw3 sw5 nchw", "avx2", "planes", "sw of at most 4"},
+        {"conv ic4 iw9 oc4 kw2 dw1025 pw1025 nchw", "avx2", "planes", "dw of at most 1024"},
+        {"conv ic4 iw9 oc4 kw3 pw1 strict nchw", "avx2", "planes", "strict"},
+        {"conv ic6145 iw9 oc4 kw1 nchw", "avx2", "planes", "6144 terms"},
+        {"conv ic4 iw99 oc4 kw3 nchw", "avx2", "planes ow=5 oc=3", "exceed the vector registers"},
+        {"conv ic4 iw99 oc4 kw3 nchw", "avx2", "planes step=5", "step must be at most"},
         {rows, "avx2", "depthwise by=px unroll=kw edge=bounds", "edge=bounds needs unroll=kh"},
         {rows, "avx2", "depthwise by=px unroll=kw edge=zero", "edge must be static or bounds"},
         {rows, "avx2", "depthwise by=px unroll=kw prefetch=rows", "prefetch=rows needs by=oc"},

@@ -182,6 +182,7 @@ static const char *const schedules_of_them[] = {
     "winograd m=6 block=65536 ow=8 oc=2",
     "winograd m=6 ic=16",
     "lanewise unroll=kh oh=2 oc=32",
+    "planes ow=2 oc=8 chunk=1",
     "lanewise by=ic unroll=kh oh=2 chunk=1",
 };
 

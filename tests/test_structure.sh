@@ -38,7 +38,7 @@ post toom
 plan algo
 panel
 winograd
-direct pointwise depthwise lanewise
+direct pointwise depthwise lanewise planes
 planner
 explain
 codegen

@@ -37,7 +37,8 @@ struct algo {
     void (*emit_pack)(struct emit *e, const struct plan *p);
 };
 
-extern const struct algo algo_winograd, algo_pointwise, algo_depthwise, algo_lanewise, algo_direct;
+extern const struct algo algo_winograd, algo_pointwise, algo_depthwise, algo_lanewise, algo_planes,
+    algo_direct;
 
 /* The table: the first whose estimate is best wins; the last does everything. */
 extern const struct algo *const algos[];

@@ -4,6 +4,7 @@
 
 #include "algo.h"
 #include "machine.h"
+#include "taps.h"
 
 #include <assert.h>
 
@@ -59,16 +60,6 @@ bool depthwise_holds(const struct depthwise *d, int64_t accumulators, int64_t ta
 bool depthwise_feeds(const struct depthwise *d, const struct seg *r, int i, int64_t kh)
 {
     return axis_where(&d->g.h, r, i, kh, kh + 1) != WHERE_OUTSIDE;
-}
-
-lanes_mask depthwise_inside(const struct depthwise *d, const struct seg *c, int64_t q, int lanes)
-{
-    const struct span *a = &d->g.w;
-    int64_t first = c->first * a->stride - a->pad + q, last = first + (c->count - 1) * c->n * a->stride;
-    lanes_mask mask = 0;
-    for (int i = 0; i < lanes; i++)
-        if (first + i >= 0 && last + i < a->in) mask |= (lanes_mask)1 << i;
-    return mask;
 }
 
 /* Whether the pixels of a channel's row follow each other, in src and dst. */
@@ -128,7 +119,7 @@ static int64_t column_taps(const struct depthwise *d, const struct seg *c, int w
     for (int i = 0; i < width; i++)
         for (int64_t kw = 0; kw < w->kernel; kw++)
             if (d->p->by == BY_PX)
-                taps += depthwise_inside(d, c, i * lanes + kw * w->dilation, lanes) != 0;
+                taps += taps_inside(w, c, i * lanes + kw * w->dilation, lanes) != 0;
             else
                 taps += axis_where(w, c, i, kw, kw + 1) != WHERE_OUTSIDE;
     return taps;

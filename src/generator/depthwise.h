@@ -30,10 +30,6 @@ bool depthwise_holds(const struct depthwise *d, int64_t accumulators, int64_t ta
 /* Whether tap kh of row i of the segment's tiles is inside for any of them. */
 bool depthwise_feeds(const struct depthwise *d, const struct seg *r, int i, int64_t kh);
 
-/* by=px: of `lanes` elements of a row of src, from offset q of a tile's first pixel at tap 0 on, those
- * inside the row for every tile of the segment. */
-lanes_mask depthwise_inside(const struct depthwise *d, const struct seg *c, int64_t q, int lanes);
-
 void depthwise_run(struct emit *e, const struct plan *p);
 void depthwise_pack(struct emit *e, const struct plan *p);
 

@@ -94,29 +94,12 @@ static void channels_row(struct emit *e, struct tile *t, value row, const struct
 
 /* ---- a row of src, by=px: vectors along the row ---- */
 
-/* Vector v of pixels at tap kw; NULL: all of it lies outside. */
-static value load_row(struct emit *e, const struct tile *t, value row, int v, int64_t kw)
-{
-    const struct span *a = &t->d->g.w;
-    int vec = e->lanes;
-    int64_t q = v * vec * a->stride + kw * a->dilation;
-    if (a->stride == 1) {
-        lanes_mask mask = depthwise_inside(t->d, t->c, q, vec);
-        return mask ? load_lanes(e, plus(e, row, q), mask) : NULL;
-    }
-    lanes_mask lo = depthwise_inside(t->d, t->c, q, vec), hi = depthwise_inside(t->d, t->c, q + vec, vec);
-    if (!lo && !hi) return NULL;
-    int even[MAX_PIXELS];
-    for (int i = 0; i < vec; i++) even[i] = 2 * i;
-    return shuffle(e, load_lanes(e, plus(e, row, q), lo), load_lanes(e, plus(e, row, q + vec), hi), even,
-                   vec);
-}
-
 static void pixels_row(struct emit *e, struct tile *t, value row, const struct feed *feeds, int n)
 {
-    for (int64_t kw = 0; kw < t->d->g.w.kernel; kw++)
+    const struct span *a = &t->d->g.w;
+    for (int64_t kw = 0; kw < a->kernel; kw++)
         for (int v = 0; v < t->width; v++) {
-            value x = load_row(e, t, row, v, kw);
+            value x = load_pixels(e, a, t->c, row, v * e->lanes * a->stride + kw * a->dilation);
             if (x) feed_all(e, t, feeds, n, v, kw, x);
         }
 }

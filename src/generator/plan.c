@@ -19,10 +19,11 @@ static const char *const prefetch_words[] = {"none", "rows", NULL};
 const struct knob plan_knobs[] = {
     {KNOB(by), 0, 2, BY_OC, by_words, "what vectors run over: output channels, pixels or input channels"},
     {KNOB(vec), 4, 16, 0, NULL, "f32 lanes of a vector: 4, 8 or 16 (the machine's widest)"},
-    {KNOB(ow), 1, 32, 1, NULL, "columns of the register tile; vectors of them with by=px; tiles in winograd"},
+    {KNOB(ow), 1, 32, 1, NULL,
+     "columns of the register tile; vectors of them with by=px and in planes; tiles in winograd"},
     {KNOB(oh), 1, 32, 1, NULL, "rows of the register tile"},
     {KNOB(oc), 1, 32, 1, NULL,
-     "vectors of output channels in the register tile; channels with by=px or by=ic"},
+     "vectors of output channels in the register tile; channels with by=px or by=ic, and in planes"},
     {KNOB(ic), 1, INT64_MAX, 0, NULL, "input channels of a packed panel (all of a group)"},
     {KNOB(step), 1, 64, 1, NULL, "input channels unrolled into one body"},
     {KNOB(unroll), 0, 3, UNROLL_IC, unroll_words, "the outermost loop of the reduction that is unrolled"},

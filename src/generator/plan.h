@@ -37,17 +37,17 @@ struct plan {
     struct kiln_conv conv;
     struct cpu cpu;
     const struct algo *algo;
-    int64_t by;       /* enum by */
-    int64_t vec;      /* f32 lanes of a vector */
-    int64_t ow, oh;   /* register tile: columns (vectors of them, where these are by pixels) and rows */
-    int64_t oc;       /* register tile: vectors of output channels, or (by=px, by=ic) output channels */
-    int64_t ic;       /* input channels of one packed panel */
-    int64_t step;     /* input channels unrolled into one body */
-    int64_t unroll;   /* enum unroll */
-    int64_t edge;     /* enum edge, of columns */
-    int64_t chunk;    /* column tiles in one task; 0: all */
-    int64_t m;        /* winograd: outputs of a tile along each axis */
-    int64_t block;    /* winograd: tiles transformed and multiplied together */
+    int64_t by;     /* enum by */
+    int64_t vec;    /* f32 lanes of a vector */
+    int64_t ow, oh; /* register tile: columns (by pixels: vectors of them) and rows */
+    int64_t oc;     /* register tile: vectors of output channels; by=px, by=ic and planes: output channels */
+    int64_t ic;     /* input channels of one packed panel */
+    int64_t step;   /* input channels unrolled into one body */
+    int64_t unroll; /* enum unroll */
+    int64_t edge;   /* enum edge, of columns */
+    int64_t chunk;  /* column tiles in one task; 0: all */
+    int64_t m;      /* winograd: outputs of a tile along each axis */
+    int64_t block;  /* winograd: tiles transformed and multiplied together */
     int64_t prefetch; /* enum prefetch */
 };
 

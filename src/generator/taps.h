@@ -1,4 +1,4 @@
-/* taps: which positions of an axis are inside it, in emitted code. */
+/* taps: which positions of an axis are inside it, and vectors of those that are. */
 #ifndef KILN_GENERATOR_TAPS_H
 #define KILN_GENERATOR_TAPS_H
 
@@ -10,5 +10,13 @@ void inside_bounds(struct emit *e, int64_t in, int64_t step, value count, value 
 
 /* Taps [lo, hi) of an output whose tap 0 is at `start` are inside the axis. */
 void tap_bounds(struct emit *e, const struct span *a, value start, value *lo, value *hi);
+
+/* Of `lanes` elements of a row, from offset q of a tile's first pixel at tap 0 on, those inside the row for
+ * every tile of the segment. */
+lanes_mask taps_inside(const struct span *a, const struct seg *s, int64_t q, int lanes);
+
+/* A vector of every stride-th element of a row from offset q on; outside it reads 0. NULL: all are outside.
+ */
+value load_pixels(struct emit *e, const struct span *a, const struct seg *s, value row, int64_t q);
 
 #endif
