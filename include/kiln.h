@@ -220,6 +220,21 @@ KILN_API enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *c
                                        const struct kiln_options *options, struct kiln_plan **plan,
                                        struct kiln_error *error);
 
+/* Told by kiln_compile_many that convs[index] is done, as `done` of `count`: error is NULL, or why it has no
+ * plan. Called on any of its threads, by one at a time. */
+typedef void kiln_compiled(void *user, size_t index, size_t done, size_t count,
+                           const struct kiln_error *error);
+
+/* Compiles convs[count] as kiln_compile does each, equal ones once, on `jobs` threads, this one included: 0
+ * to 1024; 0: one for each processor that this thread may use. options: NULL, or count pointers, each of
+ * which may be NULL. plans[i] is then the plan of convs[i], which the caller releases, or NULL. compiled may
+ * be NULL. OK: all have plans. INVALID: k, convs, count, jobs or plans, and nothing was done. Otherwise the
+ * status and the sentence of the first that has none, named by its index; the others have theirs. */
+KILN_API enum kiln_status kiln_compile_many(struct kiln *k, const struct kiln_conv *convs,
+                                            const struct kiln_options *const *options, size_t count, int jobs,
+                                            struct kiln_plan **plans, kiln_compiled *compiled, void *user,
+                                            struct kiln_error *error);
+
 /* Reference counts: a plan starts with one, and goes with its last. NULL is allowed in release. */
 KILN_API struct kiln_plan *kiln_plan_retain(struct kiln_plan *plan);
 KILN_API void kiln_plan_release(struct kiln_plan *plan);

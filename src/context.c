@@ -99,8 +99,7 @@ static enum kiln_status debug_parse(unsigned *debug, const struct setting *asked
 
 /* ---- the configuration ---- */
 
-/* Those that the calling thread may run on, and so the threads that it starts. */
-static int64_t processors(void)
+int64_t context_processors(void)
 {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) ? POOL_THREADS_MAX /* more than a set holds */
@@ -123,7 +122,7 @@ static enum kiln_status threads_read(int *threads, const struct kiln_config *con
         config->parallel ? sysconf(_SC_NPROCESSORS_ONLN) : 1; /* the caller's threads: one a processor */
     if (!v) v = all < 1 ? 1 : all > POOL_THREADS_MAX ? POOL_THREADS_MAX : all;
     /* Threads of a pool spin for a while: more of them than processors take turns at that. */
-    if (!config->parallel && v > processors()) v = processors();
+    if (!config->parallel && v > context_processors()) v = context_processors();
     *threads = (int)v;
     return KILN_STATUS_OK;
 }

@@ -33,6 +33,9 @@ struct kiln {
 enum kiln_status context_generator(struct kiln *k, const struct generator **generator,
                                    struct kiln_error *error);
 
+/* Processors that the calling thread may run on, and so the threads that it starts. */
+int64_t context_processors(void);
+
 /* Counts a kernel compiled in `ms` of CPU time. */
 void context_compiled(struct kiln *k, double ms);
 

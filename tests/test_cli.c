@@ -116,6 +116,8 @@ Test(cli, bad_usage)
         {"kiln -x", 2, "there is no command '-x'"},
         {"kiln run", 2, "run needs a convolution"},
         {"kiln check", 2, "check needs a convolution"},
+        {"kiln compile", 2, "compile needs a convolution"},
+        {"kiln compile " SMALL " --jobs 0", 2, "--jobs is '0'; it must be a number from 1 to 1024"},
         {"kiln explain", 2, "explain needs a convolution"},
         {"kiln dump --ir", 2, "dump needs a convolution"},
         {"kiln cpu extra", 2, "cpu takes no arguments but options; here is 'extra'"},
@@ -269,6 +271,7 @@ Test(cli, one_mistake_has_one_status)
         "accuracy",
         "dump --ir",
         "bench --min-time 0.001",
+        "compile",
         "explain",
     };
     static const struct {
@@ -320,6 +323,7 @@ Test(cli, help)
         {"kiln explain --help", 0, "--at POSITION"},
         {"kiln dump --help", 0, "--ir-opt"},
         {"kiln bench --help", 0, "EXAMPLES\n  kiln bench"},
+        {"kiln compile --help", 0, "--jobs N"},
         {"kiln cpu --help", 0, "--target ARCH"},
         {"kiln run --help > /dev/full", 2, "cannot write to standard output"},
     };
@@ -402,7 +406,7 @@ Test(cli, accuracy)
         {"kiln accuracy " FACES, 0, "\n2 passed, 0 failed, 0 skipped\n"},
         {"kiln accuracy " FACES, 0, "\nok   depthwise "},
         {"kiln accuracy " FACES, 0, "\nok   direct "},
-        {"kiln accuracy " FACES " --layout nhwc,nchw", 0, "\n4 passed, 0 failed, 0 skipped\n"},
+        {"kiln accuracy " FACES " --layout nhwc,nchw", 0, "\n5 passed, 0 failed, 0 skipped\n"},
         {"kiln accuracy " FACES " --schedule 'direct unroll=kw'", 0, "\n1 passed, 0 failed, 0 skipped\n"},
         {"kiln accuracy '" SMALL " | direct ow=3 | sse2' --isa all", 0, "| direct ow=3 | sse2\n"},
         {"kiln accuracy '" SMALL " | direct ow=3 | sse2' --isa all", 0, "\n1 passed, 0 failed"},
@@ -477,6 +481,10 @@ Test(cli, dump)
         {"kiln dump " SMALL " --image > x.img && head -c 7 x.img", 0, "kilnimg"},
         {"kiln dump " SMALL " --asm --target aarch64", 0, "ret"},
         {"kiln cpu", 0, "isa"},
+        {"kiln compile -f good.txt -f good.txt --jobs 2", 0, "4 convolutions, 2 compiled in "},
+        {"kiln compile " SMALL " 'conv ic2 iw8 oc3 kw3 bf16 nhwc'", 0,
+         "skip conv ic2 iw8 oc3 kw3 bf16 nhwc: "},
+        {"kiln compile " SMALL " --isa sse2", 0, " | sse2\n1 convolutions, 1 compiled"},
         {"kiln cpu --target aarch64", 0, "neon"},
     };
     EXPECT(cases);

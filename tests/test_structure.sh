@@ -30,6 +30,7 @@ door
 run
 context
 public kiln
+many
 '
 generator='
 geometry machine

@@ -38,7 +38,7 @@ static void sink_nothing(void *user, const char *bytes, size_t count)
     (void)user, (void)bytes, (void)count;
 }
 
-static enum kiln_status isa_status(struct kiln *k, const char *isa, struct kiln_error *error)
+enum kiln_status isa_status(struct kiln *k, const char *isa, struct kiln_error *error)
 {
     struct kiln_options options = {.size = sizeof options, .isa = isa};
     return kiln_cpu_print(k, &options, sink_nothing, NULL, error);

@@ -35,4 +35,7 @@ struct kiln_conv lists_conv(const struct lists *lists, const struct line *line, 
 int lists_isas(const struct lists *lists, const struct line *line);
 const char *lists_isa(const struct lists *lists, const struct line *line, int i);
 
+/* Whether code for the ISA level can be made and run here, as the status of a question about it. */
+enum kiln_status isa_status(struct kiln *k, const char *isa, struct kiln_error *error);
+
 #endif

@@ -10,6 +10,7 @@ static const struct command {
     command_run *run;
     const char *summary;
 } commands[] = {
+    {"compile", cli_compile, "compile a list of convolutions on several threads"},
     {"run", cli_run, "run a convolution on .npy files"},
     {"check", cli_check, "compile and compare with the oracle"},
     {"accuracy", cli_accuracy, "measure the errors of every algorithm"},
