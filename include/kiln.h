@@ -171,9 +171,11 @@ struct kiln_config {
     size_t cache_bytes;    /* capacity of the in-memory cache of kernels; 0: 64 MiB */
     const char *isa;       /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
     const char *generator; /* path of the generator module; NULL: KILN_GENERATOR, else beside the library */
-    const char *debug;     /* what is logged: "plan,cache,ir,asm"; NULL: KILN_DEBUG, else nothing */
-    kiln_log *log;         /* NULL: standard error */
+    const char
+        *debug;    /* what is logged: some of "plan,cache,ir,asm,wisdom"; NULL: KILN_DEBUG, else nothing */
+    kiln_log *log; /* NULL: standard error */
     void *log_user;
+    const char *wisdom; /* path of a file for kiln_wisdom_import; "": none; NULL: KILN_WISDOM, else none */
 };
 
 struct kiln;
@@ -181,7 +183,7 @@ struct kiln;
 /* Makes a context: cache, pool, options. config may be NULL; it is copied. Destroy it with kiln_destroy. A
  * forked child may run plans, on its own thread; it must not compile with a context that another thread of
  * its parent was compiling with. INVALID: a bad field, or a bad variable of the environment. UNSUPPORTED: an
- * ISA that this machine lacks. SYSTEM: threads cannot be started. MEMORY. */
+ * ISA that this machine lacks. SYSTEM: threads cannot be started, or the wisdom file not be read. MEMORY. */
 KILN_API enum kiln_status kiln_create(struct kiln **k, const struct kiln_config *config,
                                       struct kiln_error *error);
 
@@ -190,8 +192,10 @@ KILN_API void kiln_destroy(struct kiln *k);
 
 /* ---- compiling ---- */
 
+/* How a plan is chosen. What takes time to find, kiln_tune finds once, and leaves as wisdom. */
 enum kiln_effort {
-    KILN_EFFORT_ESTIMATE, /* the analytic model chooses; nothing is timed */
+    KILN_EFFORT_ESTIMATE,    /* wisdom where there is some, else the analytic model; nothing is timed */
+    KILN_EFFORT_WISDOM_ONLY, /* wisdom, and nothing but that: UNSUPPORTED where there is none */
 };
 
 /* What may be asked of one compilation. Zero every field not set, and set size. */
@@ -206,7 +210,8 @@ struct kiln_options {
     size_t scratch_limit; /* bytes of scratch that a plan may need for each thread: of others none is chosen,
                              and such a schedule is INVALID; 1: none at all; 0: no limit */
     int code_budget;      /* unrolled FMAs that the planner may choose for the whole object; 0: 800, the
-                             most: 4096, which is also what an explicit schedule may unroll */
+                             most: 4096, which is also what an explicit schedule may unroll; with less
+                             than 800 no wisdom is used */
 };
 
 struct kiln_plan;
@@ -251,6 +256,25 @@ KILN_API const struct kiln_conv *kiln_plan_conv(const struct kiln_plan *plan);
 /* Receives bytes in order; they are not terminated and not kept. */
 typedef void kiln_sink(void *user, const char *bytes, size_t count);
 
+/* Wisdom is text: plan lines, each with the time that it took in a comment behind it, as kiln_tune finds
+ * them:
+ *
+ *   conv n1 ic64 ... f32 nhwc | direct ow=14 oc=2 | avx512  # 123.4 us threads=1 2025-05-17 ...
+ *
+ * Texts of wisdom are joined by putting one behind the other: of each conv, ISA and number of threads the
+ * line of the least time counts, and lines without a time count least. What is known for another number of
+ * threads is used where nothing is for this context's. Lines that say nothing usable are passed over, and the
+ * log tells why (debug "wisdom"); what a schedule is worth shows when it is compiled: one that is refused
+ * then is passed over too. */
+
+/* Adds text[size] to what the context knows. INVALID: NULL. MEMORY: what came before is kept. */
+KILN_API enum kiln_status kiln_wisdom_import(struct kiln *k, const char *text, size_t size,
+                                             struct kiln_error *error);
+
+/* Hands out all that the context knows, a line at a time. INVALID: NULL. */
+KILN_API enum kiln_status kiln_wisdom_export(struct kiln *k, kiln_sink *sink, void *user,
+                                             struct kiln_error *error);
+
 /* Tells what would run, why that and not another, and what it costs: the plan line, the loop nest, registers,
  * loads, FMAs, packed weights, scratch beside the caches, flops, bytes, the estimate with its parts and the
  * one that binds, every algorithm's best or why there is none, and the runners-up. Nothing is compiled.
@@ -260,7 +284,8 @@ KILN_API enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *c
                                        struct kiln_error *error);
 
 /* Tells the plan lines of the best schedule of every algorithm that can do this, newlines between them, the
- * planner's choice first; with options->schedule that one's line alone. Each can be given as
+ * planner's choice first; with options->schedule, or with wisdom if the effort is that only, that one's line
+ * alone. Each can be given as
  * options->schedule. Nothing is compiled. Statuses as kiln_compile. */
 KILN_API enum kiln_status kiln_candidates(struct kiln *k, const struct kiln_conv *conv,
                                           const struct kiln_options *options, kiln_sink *sink, void *user,

@@ -17,10 +17,8 @@ enum {
 };
 
 static const char *const debug_names[] = {
-    [DEBUG_PLAN] = "plan",
-    [DEBUG_CACHE] = "cache",
-    [DEBUG_IR] = "ir",
-    [DEBUG_ASM] = "asm",
+    [DEBUG_PLAN] = "plan", [DEBUG_CACHE] = "cache",   [DEBUG_IR] = "ir",
+    [DEBUG_ASM] = "asm",   [DEBUG_WISDOM] = "wisdom",
 };
 enum { DEBUGS = sizeof debug_names / sizeof *debug_names };
 
@@ -89,8 +87,9 @@ static enum kiln_status debug_parse(unsigned *debug, const struct setting *asked
         while (i < DEBUGS && (strlen(debug_names[i]) != length || memcmp(debug_names[i], at, length) != 0))
             i++;
         if (i == DEBUGS)
-            return fail(error, KILN_STATUS_INVALID, "%s is \"%.64s\": must be some of plan,cache,ir,asm",
-                        asked->name, asked->text);
+            return fail(error, KILN_STATUS_INVALID,
+                        "%s is \"%.64s\": must be some of plan,cache,ir,asm,wisdom", asked->name,
+                        asked->text);
         *debug |= 1u << i;
         at += length + (at[length] == ',');
     }
@@ -133,6 +132,7 @@ static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *c
 {
     const struct setting debug = setting_of(config->debug, "debug", "KILN_DEBUG");
     const struct setting isa = setting_of(config->isa, "the context's isa", "KILN_ISA");
+    const struct setting wisdom = setting_of(config->wisdom, "wisdom", "KILN_WISDOM");
     k->log = config->log ? config->log : log_stderr;
     k->log_user = config->log_user;
     enum kiln_status status = debug_parse(&k->debug, &debug, error);
@@ -143,9 +143,10 @@ static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *c
     if (status) return status;
     k->cache = cache_new(config->cache_bytes ? config->cache_bytes : CACHE_BYTES);
     k->generator_path = config->generator ? strdup(config->generator) : NULL;
-    if (!k->cache || (config->generator && !k->generator_path))
+    k->wisdom = wisdom_new();
+    if (!k->cache || !k->wisdom || (config->generator && !k->generator_path))
         return fail(error, KILN_STATUS_MEMORY, "no memory for a context");
-    return KILN_STATUS_OK;
+    return wisdom.text && *wisdom.text ? context_wisdom(k, wisdom.text, wisdom.name, error) : KILN_STATUS_OK;
 }
 
 enum kiln_status kiln_create(struct kiln **made, const struct kiln_config *config, struct kiln_error *error)
@@ -170,6 +171,7 @@ void kiln_destroy(struct kiln *k)
 {
     if (!k) return;
     cache_free(k->cache);
+    wisdom_free(k->wisdom);
     if (k->pool) pool_release(k->pool);
     free(k->generator_path);
     pthread_mutex_destroy(&k->lock);

@@ -9,14 +9,17 @@
 #include "cpu.h"
 #include "door.h"
 #include "pool.h"
+#include "wisdom.h"
 
 /* What may be logged, by the words of KILN_DEBUG in the same order: the plan line of each kernel that is
- * compiled; each hit and miss; the IR and the assembly of each kernel that is compiled. */
-enum debug { DEBUG_PLAN, DEBUG_CACHE, DEBUG_IR, DEBUG_ASM };
+ * compiled; each hit and miss; the IR and the assembly of each kernel that is compiled; what wisdom is used,
+ * and what of it is passed over. */
+enum debug { DEBUG_PLAN, DEBUG_CACHE, DEBUG_IR, DEBUG_ASM, DEBUG_WISDOM };
 
 struct kiln {
     struct cpu cpu; /* this machine, capped */
     struct cache *cache;
+    struct wisdom *wisdom;
     struct pool *pool;
     int threads;          /* of the pool, or the caller's */
     char *generator_path; /* NULL: door_open looks for it */
@@ -38,6 +41,9 @@ int64_t context_processors(void);
 
 /* Counts a kernel compiled in `ms` of CPU time. */
 void context_compiled(struct kiln *k, double ms);
+
+/* Adds the lines of a file to what the context knows. `by` is what named the file. SYSTEM, MEMORY. */
+enum kiln_status context_wisdom(struct kiln *k, const char *path, const char *by, struct kiln_error *error);
 
 bool context_logs(const struct kiln *k, enum debug what);
 /* Logs each line of a text, behind "kiln: WHAT: ". */

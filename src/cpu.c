@@ -120,6 +120,19 @@ static const struct cache_range {
 
 const char *isa_name(enum isa isa) { return levels[isa].name; }
 
+bool isa_find(const char *name, size_t length, enum isa *isa)
+{
+    for (int i = 0; i < LEVELS; i++)
+        if (strlen(levels[i].name) == length && !memcmp(levels[i].name, name, length))
+            return *isa = (enum isa)i, true;
+    return false;
+}
+
+enum isa isa_code(enum isa isa)
+{
+    return levels[isa].arch == ARCH_X86_64 && isa > ISA_AVX512 ? ISA_AVX512 : isa;
+}
+
 /* ---- sets of features, as bits, and as text "+avx,+avx2" ---- */
 
 /* The index of the feature of this name and length, or -1. */
@@ -271,11 +284,9 @@ static enum kiln_status isa_parse(enum isa *isa, enum arch arch, const char *nam
                                   struct kiln_error *error)
 {
     char list[96];
-    for (int i = 0; i < LEVELS; i++) {
-        if (levels[i].arch != arch || strcmp(levels[i].name, name) != 0) continue;
-        *isa = (enum isa)i;
-        return KILN_STATUS_OK;
-    }
+    enum isa found;
+    if (isa_find(name, strlen(name), &found) && levels[found].arch == arch)
+        return *isa = found, KILN_STATUS_OK;
     isa_list(arch, list, sizeof list);
     return fail(error, KILN_STATUS_INVALID, "%s is \"%.32s\": must be one of %s for %s", by, name, list,
                 arch_names[arch]);

@@ -43,5 +43,10 @@ size_t cpu_print(const struct cpu *cpu, char *text, size_t room);
 enum kiln_status cpu_parse(struct cpu *cpu, const char *text, struct kiln_error *error);
 
 const char *isa_name(enum isa isa);
+bool isa_find(const char *name, size_t length, enum isa *isa); /* false: there is no such level */
+
+/* The level that plan lines name: f32 code uses nothing of what the levels above avx512 add, so that its
+ * plans serve them all. */
+enum isa isa_code(enum isa isa);
 
 #endif

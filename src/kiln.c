@@ -29,6 +29,8 @@ struct job {
     char conv_text[KILN_TEXT_MAX], machine[MACHINE_TEXT_MAX], schedule[KILN_TEXT_MAX], key[KEY_MAX];
     struct request request;
     bool missed; /* the kernel was not in the cache */
+    bool wise;   /* schedule is wisdom's: */
+    struct advice advice;
 };
 
 /* ---- what is asked ---- */
@@ -40,9 +42,9 @@ static enum kiln_status options_read(struct kiln_options *to, const struct kiln_
     enum kiln_status status =
         from ? struct_read(to, sizeof *to, from, "kiln_options", error) : KILN_STATUS_OK;
     if (status) return status;
-    if (to->effort != KILN_EFFORT_ESTIMATE)
-        return fail(error, KILN_STATUS_INVALID, "effort is %d: must be KILN_EFFORT_ESTIMATE",
-                    (int)to->effort);
+    if ((unsigned)to->effort > KILN_EFFORT_WISDOM_ONLY)
+        return fail(error, KILN_STATUS_INVALID,
+                    "effort is %d: must be KILN_EFFORT_ESTIMATE or KILN_EFFORT_WISDOM_ONLY", (int)to->effort);
     if (to->code_budget < 0 || to->code_budget > CODE_BUDGET_MOST)
         return fail(error, KILN_STATUS_INVALID, "code_budget is %d: must be 0 to %d", to->code_budget,
                     CODE_BUDGET_MOST);
@@ -64,15 +66,14 @@ static enum kiln_status line_read(struct job *job, const char *line, struct kiln
 {
     char level[32];
     struct kiln_conv conv;
-    struct words machine, more;
-    struct word isa, extra;
+    struct words schedule;
+    struct word isa;
     enum kiln_status status = conv_parse(&conv, line, error);
     if (status) return status;
     if (!conv_equal(&conv, &job->conv))
         return fail(error, KILN_STATUS_INVALID,
                     "schedule is a plan line of another conv: this one is \"%.300s\"", job->conv_text);
-    if (!words_part(line, 2, &machine) || words_part(line, 3, &more) || !words_next(&machine, &isa) ||
-        words_next(&machine, &extra))
+    if (!words_line(line, &schedule, &isa))
         return fail(error, KILN_STATUS_INVALID,
                     "schedule is a plan line without the form \"conv | schedule | isa\"");
     if ((size_t)snprintf(level, sizeof level, "%.*s", (int)isa.length, isa.at) >= sizeof level)
@@ -103,6 +104,39 @@ static enum kiln_status schedule_read(struct job *job, struct kiln_error *error)
     return KILN_STATUS_OK;
 }
 
+static enum kiln_status wisdom_fail(const struct job *job, const char *why, struct kiln_error *error)
+{
+    return fail(error, KILN_STATUS_UNSUPPORTED,
+                "wisdom-only was asked for \"%.200s\" on %s: %.128s; `kiln tune` makes wisdom",
+                job->conv_text, isa_name(isa_code(job->cpu.isa)), why);
+}
+
+static void wisdom_log(const struct job *job, const char *what)
+{
+    char line[KILN_TEXT_MAX + KILN_ERROR_TEXT];
+    if (!context_logs(job->k, DEBUG_WISDOM)) return;
+    snprintf(line, sizeof line, "%s on %s: %s", job->conv_text, isa_name(isa_code(job->cpu.isa)), what);
+    context_log(job->k, DEBUG_WISDOM, line);
+}
+
+/* Takes the schedule from wisdom, as if it had been given, where none was. */
+static enum kiln_status wisdom_take(struct job *job, struct kiln_error *error)
+{
+    const struct kiln_options *o = &job->options;
+    const struct wisdom_key key = {job->conv_text, isa_code(job->cpu.isa), job->k->threads};
+    const char *other = NULL;
+    bool only = o->effort == KILN_EFFORT_WISDOM_ONLY, small = o->code_budget < CODE_BUDGET;
+    char why[64] = "there is none";
+    job->wise = !o->schedule && !small && wisdom_find(job->k->wisdom, &key, &job->advice, &other);
+    if (job->wise) memcpy(job->schedule, job->advice.schedule, sizeof job->schedule);
+    if (o->schedule || job->wise || !(only || other)) return KILN_STATUS_OK;
+    if (other) snprintf(why, sizeof why, "there is some for %s only", other);
+    if (small) snprintf(why, sizeof why, "none is used with a code_budget below %d", CODE_BUDGET);
+    if (only) return wisdom_fail(job, why, error);
+    wisdom_log(job, why);
+    return KILN_STATUS_OK;
+}
+
 /* The request, and the key: all that decides the code, in full, and nothing else. */
 static void job_print(struct job *job)
 {
@@ -123,6 +157,14 @@ static void job_print(struct job *job)
     (void)length;
 }
 
+/* Leaves wisdom aside: the planner chooses. */
+static void wisdom_drop(struct job *job)
+{
+    job->wise = false;
+    job->schedule[0] = '\0';
+    job_print(job);
+}
+
 static enum kiln_status job_read(struct job *job, struct kiln *k, const struct kiln_conv *conv,
                                  const struct kiln_options *options, struct kiln_error *error)
 {
@@ -138,8 +180,27 @@ static enum kiln_status job_read(struct job *job, struct kiln *k, const struct k
     job->schedule[0] = '\0';
     conv_print(conv, job->conv_text, sizeof job->conv_text);
     status = schedule_read(job, error);
+    if (!status) status = wisdom_take(job, error);
     if (!status) job_print(job);
     return status;
+}
+
+typedef enum kiln_status job_work(struct job *job, void *arg, struct kiln_error *error);
+
+/* Does the work; where it refuses wisdom's schedule, again without. */
+static enum kiln_status job_do(struct job *job, job_work *work, void *arg, struct kiln_error *error)
+{
+    struct kiln_error why;
+    char line[KILN_ERROR_TEXT + 32];
+    if (!job->wise) return work(job, arg, error);
+    enum kiln_status status = work(job, arg, &why);
+    if (!status) return wisdom_log(job, job->schedule), status;
+    if (status != KILN_STATUS_INVALID) return fail(error, status, "%s", why.text);
+    if (job->options.effort == KILN_EFFORT_WISDOM_ONLY) return wisdom_fail(job, why.text, error);
+    snprintf(line, sizeof line, "passed over: %s", why.text);
+    wisdom_log(job, line);
+    wisdom_drop(job);
+    return work(job, arg, error);
 }
 
 /* ---- compiling ---- */
@@ -232,6 +293,11 @@ static void lookup_log(const struct job *job, const struct kernel *kernel)
     if (job->missed) job_log(job, kernel);
 }
 
+static enum kiln_status work_compile(struct job *job, void *kernel, struct kiln_error *error)
+{
+    return cache_get(job->k->cache, job->key, job_compile, job, kernel, error);
+}
+
 enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
                               const struct kiln_options *options, struct kiln_plan **plan,
                               struct kiln_error *error)
@@ -240,7 +306,7 @@ enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
     struct kernel *kernel;
     if (!plan) return fail(error, KILN_STATUS_INVALID, "plan is NULL: must point to where the plan goes");
     enum kiln_status status = job_read(&job, k, conv, options, error);
-    if (!status) status = cache_get(k->cache, job.key, job_compile, &job, &kernel, error);
+    if (!status) status = job_do(&job, work_compile, &kernel, error);
     if (!status) lookup_log(&job, kernel);
     if (!status) status = plan_new(plan, kernel, &job.conv, k->pool, job.options.target != NULL, error);
     return status;
@@ -258,14 +324,46 @@ static enum kiln_status job_open(struct job *job, struct kiln *k, const struct k
     return status ? status : context_generator(k, generator, error);
 }
 
+/* What the generator is to tell. */
+struct telling {
+    const struct generator *generator;
+    enum kiln_dump what; /* of a dump */
+    kiln_sink *sink;
+    void *user;
+};
+
+static enum kiln_status work_explain(struct job *job, void *arg, struct kiln_error *error)
+{
+    const struct telling *t = arg;
+    return t->generator->explain(&job->request, t->sink, t->user, error);
+}
+
+static enum kiln_status work_candidates(struct job *job, void *arg, struct kiln_error *error)
+{
+    const struct telling *t = arg;
+    return t->generator->candidates(&job->request, t->sink, t->user, error);
+}
+
+static enum kiln_status work_dump(struct job *job, void *arg, struct kiln_error *error)
+{
+    const struct telling *t = arg;
+    return t->generator->dump(&job->request, t->what, t->sink, t->user, error);
+}
+
 enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *conv,
                               const struct kiln_options *options, kiln_sink *sink, void *user,
                               struct kiln_error *error)
 {
     struct job job;
-    const struct generator *generator;
-    enum kiln_status status = job_open(&job, k, conv, options, sink, &generator, error);
-    return status ? status : generator->explain(&job.request, sink, user, error);
+    struct telling t = {.sink = sink, .user = user};
+    enum kiln_status status = job_open(&job, k, conv, options, sink, &t.generator, error);
+    if (!status) status = job_do(&job, work_explain, &t, error);
+    if (status || !job.wise) return status;
+    static const char decided[] = "\n  wisdom     this schedule: ";
+    sink(user, decided, strlen(decided));
+    sink(user, job.advice.comment, strlen(job.advice.comment));
+    sink(user, "\n", 1);
+    return status;
 }
 
 enum kiln_status kiln_candidates(struct kiln *k, const struct kiln_conv *conv,
@@ -273,20 +371,21 @@ enum kiln_status kiln_candidates(struct kiln *k, const struct kiln_conv *conv,
                                  struct kiln_error *error)
 {
     struct job job;
-    const struct generator *generator;
-    enum kiln_status status = job_open(&job, k, conv, options, sink, &generator, error);
-    return status ? status : generator->candidates(&job.request, sink, user, error);
+    struct telling t = {.sink = sink, .user = user};
+    enum kiln_status status = job_open(&job, k, conv, options, sink, &t.generator, error);
+    if (!status && job.options.effort != KILN_EFFORT_WISDOM_ONLY && job.wise) wisdom_drop(&job);
+    return status ? status : job_do(&job, work_candidates, &t, error);
 }
 
 enum kiln_status kiln_dump(struct kiln *k, const struct kiln_conv *conv, const struct kiln_options *options,
                            enum kiln_dump what, kiln_sink *sink, void *user, struct kiln_error *error)
 {
     struct job job;
-    const struct generator *generator;
+    struct telling t = {.what = what, .sink = sink, .user = user};
     if ((unsigned)what > KILN_DUMP_IMAGE)
         return fail(error, KILN_STATUS_INVALID, "what is %d: must be one of enum kiln_dump", (int)what);
-    enum kiln_status status = job_open(&job, k, conv, options, sink, &generator, error);
-    return status ? status : generator->dump(&job.request, what, sink, user, error);
+    enum kiln_status status = job_open(&job, k, conv, options, sink, &t.generator, error);
+    return status ? status : job_do(&job, work_dump, &t, error);
 }
 
 /* "sse2 avx2 ...", the levels that a machine can be capped to, itself included. */

@@ -129,6 +129,14 @@ bool words_part(const char *text, int skip, struct words *part)
     return true;
 }
 
+bool words_line(const char *line, struct words *schedule, struct word *isa)
+{
+    struct words machine, more;
+    struct word extra;
+    return words_part(line, 1, schedule) && words_part(line, 2, &machine) && !words_part(line, 3, &more) &&
+           words_next(&machine, isa) && !words_next(&machine, &extra);
+}
+
 bool word_is(struct word w, const char *expected)
 {
     return strlen(expected) == w.length && memcmp(w.at, expected, w.length) == 0;

@@ -45,6 +45,8 @@ struct words words_of(const char *text);              /* up to the first '|' or 
 bool words_next(struct words *words, struct word *w); /* false: no more */
 /* The part of a plan line behind its `skip`-th '|' (0: the first part), trimmed; false: there is none. */
 bool words_part(const char *text, int skip, struct words *part);
+/* The schedule and the ISA of a plan line, "conv | schedule | isa"; false: it has another form. */
+bool words_line(const char *line, struct words *schedule, struct word *isa);
 
 bool word_is(struct word w, const char *expected);
 bool word_starts(struct word w, const char *prefix, struct word *rest);

@@ -150,12 +150,6 @@ size_t plan_print_schedule(const struct plan *p, char *text, size_t room)
     return t.length;
 }
 
-/* f32 code uses nothing of what the levels above avx512 add, so their plans serve them all. */
-static enum isa code_isa(const struct plan *p)
-{
-    return p->cpu.arch == ARCH_X86_64 && p->cpu.isa > ISA_AVX512 ? ISA_AVX512 : p->cpu.isa;
-}
-
 size_t plan_print(const struct plan *p, char *text, size_t room)
 {
     char conv[KILN_TEXT_MAX];
@@ -163,7 +157,7 @@ size_t plan_print(const struct plan *p, char *text, size_t room)
     struct text t = text_into(text, room);
     text_put(&t, "%s | ", conv);
     put_schedule(p, false, &t);
-    text_put(&t, " | %s", isa_name(code_isa(p)));
+    text_put(&t, " | %s", isa_name(isa_code(p->cpu.isa)));
     return t.length;
 }
 
