@@ -27,6 +27,7 @@ static const struct golden {
     {"depthwise", "conv g96 ic96 ih56 iw56 oc96 kh3 kw3 sh2 sw2 ph1 pw1 nhwc +bias +clip(0,6)", "x86_64",
      "avx2"},
     {"depthwise_rows", "conv g32 ic32 ih28 iw28 oc32 kh3 kw3 ph1 pw1 nchw +bias", "aarch64", "neon"},
+    {"pointwise_strided", "conv ic1024 ih14 iw14 oc2048 kh1 kw1 sh2 sw2 nhwc +bias", "x86_64", "avx512"},
     {"planes", "conv ic16 ih112 iw112 oc90 kh1 kw1 nchw +bias +relu", "x86_64", "avx512"},
     {"lanewise", "conv g32 ic128 ih56 iw56 oc128 kh3 kw3 ph1 pw1 nhwc +bias +relu", "x86_64", "avx512"},
     {"lanewise_inputs", "conv ic320 ih64 iw64 oc4 kh3 kw3 ph1 pw1 nhwc +bias", "x86_64", "avx2"},

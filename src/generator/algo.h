@@ -16,7 +16,7 @@ struct algo {
     bool exact;          /* no error on small integers */
     const char *knobs;   /* the keys of its schedule, separated by spaces */
 
-    /* How it sees a conv: geometry_of, or geometry_flat. */
+    /* How it sees a conv: geometry_of, or another of geometry.h. */
     struct geometry (*geometry)(const struct kiln_conv *c);
 
     /* NULL, or why this algorithm cannot do the conv on the machine: a sentence. */

@@ -36,10 +36,12 @@ struct geometry geometry_of(const struct kiln_conv *c)
     return g;
 }
 
-bool geometry_flattens(const struct kiln_conv *c)
+static bool pixels_alone(const struct kiln_conv *c)
 {
-    return c->kh == 1 && c->kw == 1 && c->sh == 1 && c->sw == 1 && !c->pt && !c->pb && !c->pl && !c->pr;
+    return c->kh == 1 && c->kw == 1 && !c->pt && !c->pb && !c->pl && !c->pr;
 }
+
+bool geometry_flattens(const struct kiln_conv *c) { return pixels_alone(c) && c->sh == 1 && c->sw == 1; }
 
 struct geometry geometry_flat(const struct kiln_conv *c)
 {
@@ -48,6 +50,21 @@ struct geometry geometry_flat(const struct kiln_conv *c)
     if (c->layout == KILN_LAYOUT_NHWC) pixels *= g.n, g.n = 1;
     g.h.in = g.h.out = 1;
     g.w.in = g.w.out = pixels;
+    return g;
+}
+
+bool geometry_gathers(const struct kiln_conv *c)
+{
+    return pixels_alone(c) && !geometry_flattens(c) && c->layout == KILN_LAYOUT_NHWC;
+}
+
+struct geometry geometry_gathered(const struct kiln_conv *c)
+{
+    enum { LINE = 16 };
+    struct geometry g = geometry_flat(c);
+    g.h.stride = g.w.stride = 1;
+    g.x.w = ceil_div(c->ic, LINE) * LINE + LINE;
+    g.gathered = true;
     return g;
 }
 

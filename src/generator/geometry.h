@@ -19,6 +19,7 @@ struct geometry {
     int64_t n, g, ic, oc; /* batch; groups; channels of one group */
     struct span h, w;
     struct steps x, y; /* of src and dst */
+    bool gathered;     /* x is not src, but the pixels of it that strides leave, in scratch */
 };
 
 /* x >= 0, y > 0; no sum overflows. */
@@ -30,6 +31,12 @@ struct geometry geometry_of(const struct kiln_conv *c);
  * one long row. */
 bool geometry_flattens(const struct kiln_conv *c);
 struct geometry geometry_flat(const struct kiln_conv *c);
+
+/* 1x1, unpadded, in NHWC, with strides: the pixels that these leave are copied to scratch first, from all
+ * images, and are then one long row. They lie a line more than their channels apart: where that is a power
+ * of two, they would share a few sets of the caches. */
+bool geometry_gathers(const struct kiln_conv *c);
+struct geometry geometry_gathered(const struct kiln_conv *c);
 
 /* How tiles whose taps reach outside the axis are treated. */
 enum edge {

@@ -110,6 +110,7 @@ struct plan_sizes panel_sizes(const struct plan *p)
     const struct blocks *last = &l.blocks[l.n_blocks - 1];
     struct plan_sizes s = {.packed = last->packed + l.g.g * last->count * last->floats};
     s.packed += p->vec > p->step ? p->vec : p->step;
+    s.scratch = l.g.gathered ? l.g.w.in * l.g.x.w : 0;
     for (int i = 0; i < l.n_blocks; i++) s.tasks += l.blocks[i].tasks;
     return s;
 }

@@ -156,7 +156,8 @@ static void stream_cost(const struct panel *l, struct cost *cost)
 {
     const struct kiln_conv *c = &l->p->conv;
     const struct cpu *cpu = &l->p->cpu;
-    double src = 4.0 * (double)(c->n * c->ic * c->ih * c->iw), weights = 0, passes = 0;
+    double src = 4.0 * (double)(l->g.gathered ? l->g.w.in * c->ic : c->n * c->ic * c->ih * c->iw);
+    double weights = 0, passes = 0;
     double dst = 4.0 * (double)(l->g.n * c->oc) * (double)(l->g.h.out * l->g.w.out);
     for (const struct blocks *b = l->blocks; b < l->blocks + l->n_blocks; b++) {
         weights += 4.0 * (double)(l->g.g * b->count * b->floats);
@@ -168,6 +169,16 @@ static void stream_cost(const struct panel *l, struct cost *cost)
     int64_t block = l->p->oc * l->p->vec, piece = block < l->g.oc ? block : l->g.oc;
     if (l->g.y.c == 1 && passes * (double)l->g.g > 1)
         cost->overhead += scatter_cost(cpu, dst, 4.0 * (double)piece);
+}
+
+/* Copying the pixels that strides leave: their lines come from src, and go where they soon are needed. */
+static double gather_cycles(const struct panel *l)
+{
+    const struct plan *p = l->p;
+    double pixels = l->g.gathered ? (double)l->g.w.in : 0, bytes = 4.0 * pixels * (double)p->conv.ic;
+    double vectors = pixels * (double)ceil_div(p->conv.ic, p->vec);
+    return vectors * 3 + bytes / stream_rate(&p->cpu, 4.0 * (double)(p->conv.n * p->conv.ic) *
+                                                          (double)(p->conv.ih * p->conv.iw));
 }
 
 struct cost panel_cost(const struct plan *p)
@@ -189,6 +200,7 @@ struct cost panel_cost(const struct plan *p)
     c.tile_fmas = p->ow * p->oh * p->oc * p->step;
     c.tile_loads = (p->ow * p->oh + p->oc) * p->step;
     stream_cost(&l, &c);
+    c.overhead += gather_cycles(&l);
     c.cycles = overlapped(c.cycles + c.overhead, c.memory);
     return c;
 }

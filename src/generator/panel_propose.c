@@ -157,5 +157,7 @@ void panel_nest(const struct plan *p, struct text *t)
 {
     struct panel l;
     panel_of(p, &l);
+    if (l.g.gathered)
+        text_put(t, "  x = %lld pixels that strides leave of src, in scratch\n", (long long)l.g.w.in);
     for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; b++) put_blocks(&l, b, t);
 }

@@ -323,6 +323,34 @@ static void run_task(struct emit *e, const struct panel *l, const struct blocks 
     rows(e, l, b, &mine, row, chunk);
 }
 
+/* Copies one pixel's channels. */
+static void copy_pixel(struct emit *e, const struct plan *p, value from, value to)
+{
+    int64_t ic = p->conv.ic, vec = p->vec;
+    FOR (i, ic / vec) {
+        value channel = mul(e, i.i, vec);
+        store(e, load(e, at(e, from, channel)), at(e, to, channel));
+    }
+    lanes_mask rest = first_lanes((int)(ic % vec));
+    if (rest)
+        store_lanes(e, load_lanes(e, plus(e, from, ic - ic % vec), rest), plus(e, to, ic - ic % vec), rest);
+}
+
+/* The pixels of src that strides leave, in scratch one behind the other. */
+static value gather(struct emit *e, const struct panel *l, value src, value scratch)
+{
+    struct geometry g = geometry_of(&l->p->conv);
+    struct slot to = slot(e, "gathered", scratch);
+    FOR (n, g.n)
+        FOR (oh, g.h.out)
+            FOR (ow, g.w.out) {
+                value row = add(e, mul(e, n.i, g.x.n), mul(e, oh.i, g.h.stride * g.x.h));
+                copy_pixel(e, l->p, at(e, src, add(e, row, mul(e, ow.i, g.w.stride * g.x.w))), get(e, to));
+                set(e, to, plus(e, get(e, to), l->g.x.w));
+            }
+    return scratch;
+}
+
 void panel_run(struct emit *e, const struct plan *p)
 {
     struct panel l;
@@ -335,6 +363,7 @@ void panel_run(struct emit *e, const struct plan *p)
         .dst = arg(e, offsetof(struct kiln_args, dst)),
         .post = post_operands(e, &p->conv),
     };
+    if (l.g.gathered) all.src = gather(e, &l, all.src, param(e, 3));
     all.zeros = plus(e, all.wei, sizes.packed - (p->vec > p->step ? p->vec : p->step));
     all.memory = l.g.y.c > 1 || panel_splits_sums(p, &l.g) ? own_memory(e, p->cpu.registers) : NULL;
     int64_t before = 0;
