@@ -160,6 +160,14 @@ typedef void kiln_parallel(void *user, size_t count, void (*work)(void *arg, siz
  * lock held: it may call back into Kiln. */
 typedef void kiln_log(void *user, const char *line);
 
+/* What may be done with the cache of kernels on disk (docs/caching.md). */
+enum kiln_cache {
+    KILN_CACHE_DEFAULT, /* KILN_CACHE, else on */
+    KILN_CACHE_OFF,     /* not looked at */
+    KILN_CACHE_READ,    /* kernels are taken from it; nothing is written, hits are not counted */
+    KILN_CACHE_ON,      /* and those compiled are written to it */
+};
+
 /* How a context is made. Zero every field not set, and set size; every zero field means its default. */
 struct kiln_config {
     size_t size; /* sizeof(struct kiln_config) */
@@ -175,12 +183,17 @@ struct kiln_config {
         *debug;    /* what is logged: some of "plan,cache,ir,asm,wisdom"; NULL: KILN_DEBUG, else nothing */
     kiln_log *log; /* NULL: standard error */
     void *log_user;
-    const char *wisdom; /* path of a file for kiln_wisdom_import; "": none; NULL: KILN_WISDOM, else none */
+    const char *wisdom;    /* path of a file for kiln_wisdom_import; "": none; NULL: KILN_WISDOM, else none */
+    /* The cache of kernels on disk. Its directory, an absolute path, is made when first written to; NULL:
+     * KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else ~/.cache/kiln, else there is none. */
+    enum kiln_cache cache;
+    const char *cache_dir;
+    uint64_t cache_disk_bytes; /* beyond which the least recently used go; 0: KILN_CACHE_MAX, else 256 MiB */
 };
 
 struct kiln;
 
-/* Makes a context: cache, pool, options. config may be NULL; it is copied. Destroy it with kiln_destroy. A
+/* Makes a context: caches, pool, options. config may be NULL; it is copied. Destroy it with kiln_destroy. A
  * forked child may run plans, on its own thread; it must not compile with a context that another thread of
  * its parent was compiling with. INVALID: a bad field, or a bad variable of the environment. UNSUPPORTED: an
  * ISA that this machine lacks. SYSTEM: threads cannot be started, or the wisdom file not be read. MEMORY. */
@@ -216,11 +229,14 @@ struct kiln_options {
 
 struct kiln_plan;
 
-/* Plans, emits, compiles and loads one convolution, or finds it in the cache. Two threads that ask for the
- * same kernel compile it once. The plan is immutable and belongs to the caller, who releases it. options may
- * be NULL. INVALID: conv, options or schedule, with the reason. UNSUPPORTED: what is not compiled yet, no
- * schedule within the limits, or an ISA that is not there. SYSTEM: the code-generation module cannot be
- * opened, or memory cannot be made executable. MEMORY. INTERNAL. */
+/* Plans, emits, compiles and loads one convolution, or finds it in the caches, in memory or on disk; then the
+ * code-generation module, and so LLVM, is not even opened. Two threads that ask for the same kernel compile
+ * it once. What is wrong with the cache on disk is never an error: what cannot be believed is ignored and
+ * made anew, what cannot be written is not kept, and the log tells ("cache"). The plan is immutable and
+ * belongs to the caller, who releases it. options may be NULL. INVALID: conv, options or schedule, with the
+ * reason. UNSUPPORTED: what is not compiled yet, no schedule within the limits, or an ISA that is not there.
+ * SYSTEM: the code-generation module cannot be opened, or memory cannot be made executable. MEMORY. INTERNAL.
+ */
 KILN_API enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
                                        const struct kiln_options *options, struct kiln_plan **plan,
                                        struct kiln_error *error);
@@ -317,9 +333,42 @@ struct kiln_stats {
     uint64_t bytes;        /* of the kernels held now */
     double compile_ms;     /* CPU milliseconds spent compiling, all together */
     int threads;           /* that share a run: those of the pool, or as many as `parallel` is said to have */
+    uint64_t disk_hits, disk_misses, disk_writes; /* of the cache on disk, asked on each miss in memory */
 };
 
 KILN_API void kiln_stats(struct kiln *k, struct kiln_stats *stats);
+
+/* ---- the cache on disk ---- */
+
+/* The directory of a context's cache on disk, which need not exist yet; NULL: no place for one is known.
+ * Owned by the context. */
+KILN_API const char *kiln_cache_path(const struct kiln *k);
+
+/* One file of it: a kernel. */
+struct kiln_cache_entry {
+    const char *file;  /* its name in the directory */
+    const char *plan;  /* the plan line; NULL: the file is not sound */
+    const char *key;   /* all that the kernel is the answer to; NULL likewise */
+    const char *wrong; /* a sentence; NULL: nothing is */
+    uint64_t bytes;
+    uint64_t
+        hits; /* times it was loaded, counted in KILN_CACHE_ON; of several at one moment some may be lost */
+    int64_t used; /* when it was written or last hit: seconds since 1970 */
+};
+
+typedef void kiln_cache_visit(void *user, const struct kiln_cache_entry *entry);
+
+/* Reads and checks every file of the cache on disk, and tells of each, the most recently used first; what it
+ * hands over is gone after the call. No directory: no files. SYSTEM, INVALID: there is no place for one, or
+ * the directory cannot be read or believed, with the reason. MEMORY. */
+KILN_API enum kiln_status kiln_cache_list(struct kiln *k, kiln_cache_visit *visit, void *user,
+                                          struct kiln_error *error);
+
+/* Removes the least recently used files until at most `most` bytes are left, or what the context keeps, if
+ * that is less: UINT64_MAX asks for that alone, 0 removes all. Also removes what writers that were killed
+ * have left. *removed, which may be NULL: how many files went. Statuses as kiln_cache_list. */
+KILN_API enum kiln_status kiln_cache_prune(struct kiln *k, uint64_t most, uint64_t *removed,
+                                           struct kiln_error *error);
 
 /* ---- running ---- */
 

@@ -1,6 +1,6 @@
 /* cache: key text -> kernel, in memory, least recently used dropped first. A second thread that asks
- * for a key being made waits for it instead of making it again. Knows nothing of LLVM. The cache on
- * disk will stand between a miss here and `make`. */
+ * for a key being made waits for it instead of making it again. Knows nothing of LLVM, nor of
+ * the cache on disk, which kiln.c asks when it makes a kernel. */
 #ifndef KILN_SRC_CACHE_H
 #define KILN_SRC_CACHE_H
 

@@ -139,6 +139,7 @@ static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *c
     if (!status) status = threads_read(&k->threads, config, error);
     cpu_host(&k->cpu);
     if (!status) status = cpu_cap(&k->cpu, isa.text, isa.name, error);
+    if (!status) status = disk_open(&k->disk, config, error);
     if (!status) status = pool_new(&k->pool, k->threads, config->parallel, config->parallel_user, error);
     if (status) return status;
     k->cache = cache_new(config->cache_bytes ? config->cache_bytes : CACHE_BYTES);
@@ -146,6 +147,7 @@ static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *c
     k->wisdom = wisdom_new();
     if (!k->cache || !k->wisdom || (config->generator && !k->generator_path))
         return fail(error, KILN_STATUS_MEMORY, "no memory for a context");
+    if (k->disk.mode != KILN_CACHE_OFF) door_stamp(k->generator_path, k->module);
     return wisdom.text && *wisdom.text ? context_wisdom(k, wisdom.text, wisdom.name, error) : KILN_STATUS_OK;
 }
 
@@ -172,6 +174,7 @@ void kiln_destroy(struct kiln *k)
     if (!k) return;
     cache_free(k->cache);
     wisdom_free(k->wisdom);
+    disk_close(&k->disk);
     if (k->pool) pool_release(k->pool);
     free(k->generator_path);
     pthread_mutex_destroy(&k->lock);
@@ -208,4 +211,53 @@ void kiln_stats(struct kiln *k, struct kiln_stats *stats)
     stats->compile_ms = k->compile_ms;
     stats->threads = k->threads;
     pthread_mutex_unlock(&k->lock);
+    stats->disk_hits = __atomic_load_n(&k->disk.hits, __ATOMIC_RELAXED);
+    stats->disk_misses = __atomic_load_n(&k->disk.misses, __ATOMIC_RELAXED);
+    stats->disk_writes = __atomic_load_n(&k->disk.writes, __ATOMIC_RELAXED);
+}
+
+/* ---- the cache on disk ---- */
+
+const char *kiln_cache_path(const struct kiln *k) { return k ? k->disk.dir : NULL; }
+
+/* The directory, or a negative number: *status tells, which is OK if there is none yet. */
+static int cache_open(const struct kiln *k, enum kiln_status *status, struct kiln_error *error)
+{
+    struct kiln_error why = {0};
+    *status = KILN_STATUS_INVALID;
+    if (!k) return fail(error, *status, "k is NULL: must be a context"), -1;
+    *status = KILN_STATUS_SYSTEM;
+    if (!k->disk.dir)
+        return fail(error, *status,
+                    "there is no place for a cache: none of KILN_CACHE_DIR, XDG_CACHE_HOME and HOME "
+                    "is set to an absolute path"),
+               -1;
+    int dir = dir_open(&k->disk, false, &why);
+    *status = dir >= 0 || !why.text[0] ? KILN_STATUS_OK : fail(error, why.status, "%s", why.text);
+    return dir;
+}
+
+enum kiln_status kiln_cache_list(struct kiln *k, kiln_cache_visit *visit, void *user,
+                                 struct kiln_error *error)
+{
+    enum kiln_status status;
+    if (!visit) return fail(error, KILN_STATUS_INVALID, "visit is NULL");
+    int dir = cache_open(k, &status, error);
+    if (dir < 0) return status;
+    status = dir_list(dir, visit, user, error);
+    close(dir);
+    return status;
+}
+
+enum kiln_status kiln_cache_prune(struct kiln *k, uint64_t most, uint64_t *removed, struct kiln_error *error)
+{
+    enum kiln_status status;
+    uint64_t left, count = 0;
+    int dir = cache_open(k, &status, error);
+    if (dir >= 0) {
+        status = dir_prune(dir, most < k->disk.most ? most : k->disk.most, &left, &count, error);
+        close(dir);
+    }
+    if (!status && removed) *removed = count;
+    return status;
 }

@@ -7,19 +7,22 @@
 
 #include "cache.h"
 #include "cpu.h"
+#include "disk.h"
 #include "door.h"
 #include "pool.h"
 #include "wisdom.h"
 
 /* What may be logged, by the words of KILN_DEBUG in the same order: the plan line of each kernel that is
- * compiled; each hit and miss; the IR and the assembly of each kernel that is compiled; what wisdom is used,
- * and what of it is passed over. */
+ * compiled; each hit and miss, and what is wrong with the cache on disk; the IR and the assembly of each
+ * kernel that is compiled; what wisdom is used, and what of it is passed over. */
 enum debug { DEBUG_PLAN, DEBUG_CACHE, DEBUG_IR, DEBUG_ASM, DEBUG_WISDOM };
 
 struct kiln {
     struct cpu cpu; /* this machine, capped */
     struct cache *cache;
     struct wisdom *wisdom;
+    struct disk disk;
+    char module[DOOR_STAMP_ROOM]; /* of the generator: part of every key; "" if nothing is kept on disk */
     struct pool *pool;
     int threads;          /* of the pool, or the caller's */
     char *generator_path; /* NULL: door_open looks for it */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "status.h"
@@ -26,20 +27,16 @@ static generator_entry *const built_in = NULL;
 static const char *const places[] = {MODULE, "kiln/" MODULE, "../lib/kiln/" MODULE, "../lib/" MODULE};
 enum { PLACES = sizeof places / sizeof *places };
 
-/* The folder of the file that holds this code, with its '/'; false if the system does not tell. The
- * program itself has no name in the list of loaded objects. Asked for by the address of a table, since
- * ISO C does not let a function's be cast. */
-static bool own_folder(char folder[PATH_MAX])
+/* The file that holds this code; false if the system does not tell. The program itself has no name in the
+ * list of loaded objects. Asked for by the address of a table, since ISO C does not let a function's be cast.
+ */
+static bool own_file(char path[PATH_MAX])
 {
     Dl_info info;
     void *found = NULL;
     if (!dladdr1((const void *)places, &info, &found, RTLD_DL_LINKMAP) || !found) return false;
     const struct link_map *map = found;
-    if (!realpath(map->l_name[0] ? map->l_name : "/proc/self/exe", folder)) return false;
-    char *slash = strrchr(folder, '/');
-    if (!slash) return false;
-    slash[1] = '\0';
-    return true;
+    return realpath(map->l_name[0] ? map->l_name : "/proc/self/exe", path) != NULL;
 }
 
 /* The first place where a file is; false if there is none, with the first place in path for the error. */
@@ -47,7 +44,8 @@ static bool module_find(char path[PATH_MAX])
 {
     char folder[PATH_MAX], at[PATH_MAX];
     snprintf(path, PATH_MAX, "%s", MODULE);
-    if (!own_folder(folder)) return false;
+    if (!own_file(folder)) return false;
+    strrchr(folder, '/')[1] = '\0'; /* realpath gives an absolute path */
     for (int i = 0; i < PLACES; i++) {
         if ((size_t)snprintf(at, sizeof at, "%s%s", folder, places[i]) >= sizeof at) continue;
         bool there = !access(at, R_OK);
@@ -91,12 +89,31 @@ static enum kiln_status module_open(const char *path, const struct generator **g
     return module_enter(entry, path, generator, error);
 }
 
+/* The module that was asked for; NULL: none, so it is linked in or looked for. */
+static const char *module_asked(const char *path)
+{
+    if (!path && !built_in) path = secure_getenv("KILN_GENERATOR");
+    return path && *path ? path : NULL;
+}
+
+void door_stamp(const char *path, char stamp[DOOR_STAMP_ROOM])
+{
+    char found[PATH_MAX];
+    struct stat s;
+    const char *asked = module_asked(path);
+    bool known = asked || (!path && built_in ? own_file(found) : module_find(found));
+    stamp[0] = '\0';
+    if (!known || stat(asked ? asked : found, &s)) return;
+    snprintf(stamp, DOOR_STAMP_ROOM, "%lld.%lld.%09ld", (long long)s.st_size, (long long)s.st_mtim.tv_sec,
+             s.st_mtim.tv_nsec);
+}
+
 enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error)
 {
     char found[PATH_MAX];
+    const char *asked = module_asked(path);
     if (!path && built_in) return module_enter(built_in, "the generator linked in", generator, error);
-    if (!path) path = secure_getenv("KILN_GENERATOR");
-    if (path && *path) return module_open(path, generator, error);
+    if (asked) return module_open(asked, generator, error);
     if (module_find(found)) return module_open(found, generator, error);
     return fail(error, KILN_STATUS_SYSTEM,
                 "the code-generation module is not at %.256s nor in lib/kiln: set KILN_GENERATOR to its path",

@@ -7,7 +7,7 @@
 #include "kiln.h"
 
 enum {
-    GENERATOR_VERSION = 2,
+    GENERATOR_VERSION = 3,
     CODE_BUDGET = 800, /* FMAs; about 20 kB of code: what the instruction cache holds with room to spare */
     CODE_BUDGET_MOST = 4096, /* some 90 kB; compiling more takes LLVM seconds */
 };
@@ -23,7 +23,9 @@ struct request {
 
 struct generator {
     uint32_t version; /* GENERATOR_VERSION */
-    const char *llvm; /* "19.1.7", for keys and reports */
+    const char *llvm; /* "19.1.7", for reports */
+    const char
+        *llvm_file; /* the path that LLVM was loaded from; NULL: not known, or it is part of the module */
     /* The plan line that would be compiled. */
     enum kiln_status (*plan)(const struct request *, kiln_sink *, void *, struct kiln_error *);
     /* The plan lines of the best of each algorithm, with newlines between, the chosen one first. */
@@ -43,5 +45,10 @@ typedef const struct generator *generator_entry(void);
  * (ignored in privileged processes), or from beside this library. SYSTEM: what was looked for and where, and
  * what to install. */
 enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error);
+
+/* What tells the module that door_open would open from others, without opening it: its size and the time of
+ * its last change; "" if there is none. */
+enum { DOOR_STAMP_ROOM = 64 };
+void door_stamp(const char *path, char stamp[DOOR_STAMP_ROOM]);
 
 #endif

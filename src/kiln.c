@@ -10,6 +10,7 @@
 
 #include "context.h"
 #include "conv.h"
+#include "disk.h"
 #include "image.h"
 #include "run.h"
 #include "status.h"
@@ -28,9 +29,10 @@ struct job {
     struct cpu cpu;
     char conv_text[KILN_TEXT_MAX], machine[MACHINE_TEXT_MAX], schedule[KILN_TEXT_MAX], key[KEY_MAX];
     struct request request;
-    bool missed; /* the kernel was not in the cache */
-    bool wise;   /* schedule is wisdom's: */
+    bool wise; /* schedule is wisdom's: */
     struct advice advice;
+    enum origin { FROM_MEMORY, FROM_DISK, FROM_GENERATOR } origin; /* of the kernel */
+    struct kiln_error found, kept; /* why the cache on disk was not read or not written; "": no reason */
 };
 
 /* ---- what is asked ---- */
@@ -137,7 +139,9 @@ static enum kiln_status wisdom_take(struct job *job, struct kiln_error *error)
     return KILN_STATUS_OK;
 }
 
-/* The request, and the key: all that decides the code, in full, and nothing else. */
+/* The request, and the key: all that decides the code, in full, and nothing else. The module stands for the
+ * planner, the emitters and their choice of LLVM; which LLVM it opens is known only then, so disk_put notes
+ * that file and disk_get compares. */
 static void job_print(struct job *job)
 {
     const struct kiln_options *o = &job->options;
@@ -151,8 +155,9 @@ static void job_print(struct job *job)
         .scratch_limit = o->scratch_limit,
         .code_budget = o->code_budget,
     };
-    text_put(&key, "%s | %s | %s | scratch=%zu budget=%d generator=%d image=%d", job->conv_text,
-             job->schedule, job->machine, o->scratch_limit, o->code_budget, GENERATOR_VERSION, IMAGE_VERSION);
+    text_put(&key, "%s | %s | %s | scratch=%zu budget=%d generator=%d image=%d module=%s", job->conv_text,
+             job->schedule, job->machine, o->scratch_limit, o->code_budget, GENERATOR_VERSION, IMAGE_VERSION,
+             job->k->module);
     assert(key.length < sizeof job->key);
     (void)length;
 }
@@ -175,7 +180,8 @@ static enum kiln_status job_read(struct job *job, struct kiln *k, const struct k
     if (!status) status = machine_choose(&job->cpu, k, &job->options, error);
     if (status) return status;
     job->k = k;
-    job->missed = false;
+    job->origin = FROM_MEMORY;
+    job->found.text[0] = job->kept.text[0] = '\0';
     job->conv = *conv;
     job->schedule[0] = '\0';
     conv_print(conv, job->conv_text, sizeof job->conv_text);
@@ -266,36 +272,54 @@ static enum kiln_status image_load(const struct buffer *image, struct kernel **k
     return kernel_load(i, kernel, error);
 }
 
-/* cache_make: the only way into the generator's compiler. */
-static enum kiln_status job_compile(void *user, struct kernel **kernel, struct kiln_error *error)
+/* The only way into the generator's compiler; the image goes to the disk as well. */
+static enum kiln_status job_compile(struct job *job, struct kernel **kernel, struct kiln_error *error)
 {
-    struct job *job = user;
     struct buffer image = {0};
     const struct generator *generator;
-    job->missed = true;
     enum kiln_status status = context_generator(job->k, &generator, error);
     if (status) return status;
     double start = thread_ms();
     status = generator->compile(&job->request, buffer_sink, &image, error);
     if (!status) status = image_load(&image, kernel, error);
+    if (!status) context_compiled(job->k, thread_ms() - start);
+    if (!status)
+        disk_put(&job->k->disk, job->key, generator->llvm_file, (const void *)image.bytes, &job->kept);
     free(image.bytes);
-    if (status) return status;
-    context_compiled(job->k, thread_ms() - start);
-    return KILN_STATUS_OK;
+    return status;
+}
+
+/* cache_make: what is not in memory comes from the disk, else from the generator. */
+static enum kiln_status job_make(void *user, struct kernel **kernel, struct kiln_error *error)
+{
+    struct job *job = user;
+    job->origin = FROM_DISK;
+    enum kiln_status status = disk_get(&job->k->disk, job->key, kernel, &job->found);
+    if (status) return fail(error, status, "%s", job->found.text);
+    if (*kernel) return KILN_STATUS_OK;
+    job->origin = FROM_GENERATOR;
+    return job_compile(job, kernel, error);
 }
 
 /* After the cache has been left: a log callback may call back, and need not be waited for. */
 static void lookup_log(const struct job *job, const struct kernel *kernel)
 {
-    char line[KILN_TEXT_MAX + 8];
-    snprintf(line, sizeof line, "%s %s", job->missed ? "miss" : "hit", job->conv_text);
+    static const char *const origins[] = {
+        [FROM_MEMORY] = "hit", [FROM_DISK] = "disk", [FROM_GENERATOR] = "miss"};
+    char line[KILN_TEXT_MAX + KILN_ERROR_TEXT];
+    if (job->found.text[0]) {
+        snprintf(line, sizeof line, "ignored %s", job->found.text);
+        context_log(job->k, DEBUG_CACHE, line);
+    }
+    snprintf(line, sizeof line, "%s %s", origins[job->origin], job->conv_text);
     context_log(job->k, DEBUG_CACHE, line);
-    if (job->missed) job_log(job, kernel);
+    if (job->kept.text[0]) context_log(job->k, DEBUG_CACHE, job->kept.text);
+    if (job->origin == FROM_GENERATOR) job_log(job, kernel);
 }
 
 static enum kiln_status work_compile(struct job *job, void *kernel, struct kiln_error *error)
 {
-    return cache_get(job->k->cache, job->key, job_compile, job, kernel, error);
+    return cache_get(job->k->cache, job->key, job_make, job, kernel, error);
 }
 
 enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,

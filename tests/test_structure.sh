@@ -23,7 +23,7 @@ interp explain_at
 wisdom
 image
 load
-cache
+cache disk
 pool
 args
 door

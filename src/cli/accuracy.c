@@ -259,7 +259,7 @@ static const struct page page = {.name = "accuracy",
 
 int cli_accuracy(int argc, char **argv)
 {
-    struct accuracy a = {.count = 0};
+    struct accuracy a = {.common.cold = true};
     int status = ask(&page, argc, argv, &a.common);
     if (status != ASK_GO_ON) return status;
     if (a.common.convs.count == 0)

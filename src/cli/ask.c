@@ -265,7 +265,9 @@ int ask_one(const struct page *page, int argc, char **argv, struct common *into)
 
 void ask_config(const struct common *common, struct kiln_config *config)
 {
-    *config = (struct kiln_config){.size = sizeof *config, .threads = common->threads};
+    *config = (struct kiln_config){.size = sizeof *config,
+                                   .threads = common->threads,
+                                   .cache = common->cold ? KILN_CACHE_OFF : KILN_CACHE_DEFAULT};
 }
 
 void ask_options(const struct common *common, const struct line *line, struct kiln_options *options)

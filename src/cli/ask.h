@@ -43,6 +43,7 @@ struct common {
     struct lines convs;
     const char *isa, *target, *schedule;
     int budget, threads;
+    bool cold; /* kernels are compiled, not taken from the cache on disk: it is compiling that is looked at */
 };
 
 #define ISA_LEVELS \

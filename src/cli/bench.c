@@ -242,7 +242,7 @@ static int bench_run(const struct bench *b)
 
 int cli_bench(int argc, char **argv)
 {
-    struct bench bench = {.seconds = 0.1};
+    struct bench bench = {.common.cold = true, .seconds = 0.1};
     int status = ask(&page, argc, argv, &bench.common);
     if (status == ASK_GO_ON) status = bench_run(&bench);
     lines_free(&bench.common.convs);

@@ -220,7 +220,7 @@ static const struct page page = {.name = "check",
 
 int cli_check(int argc, char **argv)
 {
-    struct check check = {.terminal = isatty(STDERR_FILENO)};
+    struct check check = {.common.cold = true, .terminal = isatty(STDERR_FILENO)};
     int status = ask(&page, argc, argv, &check.common);
     if (status != ASK_GO_ON) return status;
     if (check.common.convs.count == 0)

@@ -8,6 +8,7 @@
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,15 @@ const char *codegen_llvm_version(void)
 {
     pthread_once(&once, begin);
     return llvm_version;
+}
+
+const char *codegen_llvm_file(void)
+{
+    Dl_info info;
+    void (*function)(unsigned *, unsigned *, unsigned *) = LLVMGetVersion;
+    void *address;
+    memcpy(&address, &function, sizeof address); /* ISO C does not let it be cast */
+    return dladdr(address, &info) && info.dli_fname[0] == '/' ? info.dli_fname : NULL;
 }
 
 static enum kiln_status machine_make(LLVMTargetMachineRef *tm, const struct cpu *cpu,

@@ -15,5 +15,6 @@ enum kiln_status codegen_object(struct emit *e, bool assembly, LLVMMemoryBufferR
 
 /* "19.1.7" */
 const char *codegen_llvm_version(void);
+const char *codegen_llvm_file(void); /* where it was loaded from; NULL: not known */
 
 #endif

@@ -211,7 +211,11 @@ static struct generator table = {
     .dump = generate,
 };
 
-static void complete_table(void) { table.llvm = codegen_llvm_version(); }
+static void complete_table(void)
+{
+    table.llvm = codegen_llvm_version();
+    table.llvm_file = codegen_llvm_file();
+}
 
 const struct generator *kiln_generator(void)
 {
