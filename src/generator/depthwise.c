@@ -163,7 +163,7 @@ static struct work tile_work(const struct depthwise *d, const struct seg *r, con
 static double tile_lines(const struct depthwise *d, const struct work *k, double outs, int width)
 {
     const struct plan *p = d->p;
-    double row = 4.0 * (double)(p->vec * p->oc * d->g.w.in);
+    double row = 4.0 * (double)(p->vec * p->oc) * (double)d->g.w.in;
     bool stay = p->by == BY_PX || stream_rate(&p->cpu, row * (double)d->g.h.kernel) > 1e6;
     return stay ? 0 : k->rows * (double)(width * d->g.w.stride) + outs;
 }
@@ -216,7 +216,7 @@ static double src_reads(const struct depthwise *d)
 {
     const struct plan *p = d->p;
     double row = 4.0 * (double)(p->vec * p->oc), fresh = (double)(p->oh * d->g.h.stride);
-    double touched = row * (rows_seen(d) * (double)d->g.w.in + (double)(p->oh * d->g.w.out));
+    double touched = row * (rows_seen(d) * (double)d->g.w.in + (double)p->oh * (double)d->g.w.out);
     return 2 * touched > (double)p->cpu.l2 && rows_seen(d) > fresh ? rows_seen(d) / fresh : 1;
 }
 
