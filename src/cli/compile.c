@@ -56,8 +56,9 @@ static void report_sums(const struct compile *c, struct kiln *k, double seconds)
 {
     struct kiln_stats stats;
     kiln_stats(k, &stats);
-    printf("%zu convolutions, %llu compiled in %.0f ms of CPU and %.0f ms\n", c->common.convs.count,
-           (unsigned long long)stats.compiles, stats.compile_ms, seconds * 1e3);
+    printf("%zu convolutions, %llu compiled in %.0f ms of CPU, %llu found on disk; %.0f ms passed\n",
+           c->common.convs.count, (unsigned long long)stats.compiles, stats.compile_ms,
+           (unsigned long long)stats.disk_hits, seconds * 1e3);
 }
 
 /* What kiln_compile_many is given and gives: arrays of as many as there are convolutions. */
@@ -126,8 +127,9 @@ static const struct flag flags[] = {
 
 static const char about[] =
     "Compiles all convolutions, equal ones once, and prints the plan of each in the order given,\n"
-    "or why there is none. The last line tells how many were compiled, the CPU time that took and\n"
-    "the time that passed. A terminal is shown how far it is, on standard error.\n"
+    "or why there is none. The last line tells how many were compiled, the CPU time that took, how\n"
+    "many the cache on disk had, and the time that passed. Other processes then find all of them\n"
+    "there. A terminal is shown how far it is, on standard error.\n"
     "\n"
     "A plan line is compiled with its own schedule and ISA, unless --schedule or --isa is given.\n"
     "\n"
