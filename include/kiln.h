@@ -183,7 +183,7 @@ struct kiln_config {
         *debug;    /* what is logged: some of "plan,cache,ir,asm,wisdom"; NULL: KILN_DEBUG, else nothing */
     kiln_log *log; /* NULL: standard error */
     void *log_user;
-    const char *wisdom;    /* path of a file for kiln_wisdom_import; "": none; NULL: KILN_WISDOM, else none */
+    const char *wisdom; /* path of a file for kiln_wisdom_import; "": none; NULL: KILN_WISDOM, else none */
     /* The cache of kernels on disk. Its directory, an absolute path, is made when first written to; NULL:
      * KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else ~/.cache/kiln, else there is none. */
     enum kiln_cache cache;

@@ -313,7 +313,8 @@ static void lookup_log(const struct job *job, const struct kernel *kernel)
     }
     snprintf(line, sizeof line, "%s %s", origins[job->origin], job->conv_text);
     context_log(job->k, DEBUG_CACHE, line);
-    if (job->kept.text[0]) context_log(job->k, DEBUG_CACHE, job->kept.text);
+    if (job->kept.text[0] && strcmp(job->kept.text, job->found.text) != 0)
+        context_log(job->k, DEBUG_CACHE, job->kept.text);
     if (job->origin == FROM_GENERATOR) job_log(job, kernel);
 }
 

@@ -17,6 +17,7 @@ static const struct command {
     {"explain", cli_explain, "tell what would run and why, or one output element term by term"},
     {"dump", cli_dump, "write IR, assembly, object or image of a kernel"},
     {"bench", cli_bench, "time kernels, beside other libraries if asked"},
+    {"cache", cli_cache, "list, check and remove the kernels kept on disk"},
     {"cpu", cli_cpu, "print what this machine offers"},
 };
 
