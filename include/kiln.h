@@ -179,9 +179,8 @@ struct kiln_config {
     size_t cache_bytes;    /* capacity of the in-memory cache of kernels; 0: 64 MiB */
     const char *isa;       /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
     const char *generator; /* path of the generator module; NULL: KILN_GENERATOR, else beside the library */
-    const char
-        *debug;    /* what is logged: some of "plan,cache,ir,asm,wisdom"; NULL: KILN_DEBUG, else nothing */
-    kiln_log *log; /* NULL: standard error */
+    const char *debug; /* what is logged, some of "plan,cache,ir,asm,wisdom"; NULL: KILN_DEBUG, else none */
+    kiln_log *log;     /* NULL: standard error */
     void *log_user;
     const char *wisdom; /* path of a file for kiln_wisdom_import; "": none; NULL: KILN_WISDOM, else none */
     /* The cache of kernels on disk. Its directory, an absolute path, is made when first written to; NULL:
@@ -209,6 +208,8 @@ KILN_API void kiln_destroy(struct kiln *k);
 enum kiln_effort {
     KILN_EFFORT_ESTIMATE,    /* wisdom where there is some, else the analytic model; nothing is timed */
     KILN_EFFORT_WISDOM_ONLY, /* wisdom, and nothing but that: UNSUPPORTED where there is none */
+    KILN_EFFORT_MEASURE,     /* kiln_tune only: times a dozen of the model's best */
+    KILN_EFFORT_EXHAUSTIVE,  /* kiln_tune only: times all that the model does not think far behind */
 };
 
 /* What may be asked of one compilation. Zero every field not set, and set size. */
@@ -225,6 +226,7 @@ struct kiln_options {
     int code_budget;      /* unrolled FMAs that the planner may choose for the whole object; 0: 800, the
                              most: 4096, which is also what an explicit schedule may unroll; with less
                              than 800 no wisdom is used */
+    int candidates;       /* that kiln_candidates tells, at most 4096; 0: one of every algorithm */
 };
 
 struct kiln_plan;
@@ -291,6 +293,36 @@ KILN_API enum kiln_status kiln_wisdom_import(struct kiln *k, const char *text, s
 KILN_API enum kiln_status kiln_wisdom_export(struct kiln *k, kiln_sink *sink, void *user,
                                              struct kiln_error *error);
 
+/* What kiln_tune found, and on the way what it has found so far. */
+struct kiln_tuned {
+    char line[3 * KILN_TEXT_MAX]; /* a line of wisdom: the best plan, its time, threads, date and machine */
+    char estimate[KILN_TEXT_MAX]; /* the plan line of the planner's own choice; "" if nothing was timed */
+    double us, estimate_us; /* of a run of the best, and of the planner's choice; that is 0 if nothing was */
+    double noise;           /* by how much two times of one plan differed: 0.01 is one percent */
+    int candidates, tried;  /* plans to compile and time, and how many of them were */
+    bool known;             /* the context's wisdom had it: nothing was timed */
+};
+
+/* How kiln_tune works. Zero every field not set, and set size. */
+struct kiln_tuning {
+    size_t size;    /* sizeof(struct kiln_tuning) */
+    double seconds; /* for all of it, but for the last compiling and a few last runs; 0: 10, EXHAUSTIVE 120 */
+    bool again;     /* also what is known */
+    bool noisy;     /* also where the machine is too noisy to tell plans apart */
+    void (*progress)(void *user, const struct kiln_tuned *so_far, double seconds); /* NULL: none */
+    void *user;
+};
+
+/* Times plans of one convolution on this machine and the context's threads, and adds the best to the
+ * context's wisdom. The planner's choice stays unless it is beaten by more than the noise; a plan whose sums
+ * are not the plain ones must win by a tenth. options: isa, scratch_limit and code_budget, as for
+ * kiln_compile, and effort: MEASURE, which is what NULL means, EXHAUSTIVE, or ESTIMATE: the planner's choice
+ * beside wisdom's alone. tuning and tuned may be NULL. Let nothing else run meanwhile. INVALID, UNSUPPORTED,
+ * MEMORY, INTERNAL: as kiln_compile. SYSTEM: also a machine too noisy. */
+KILN_API enum kiln_status kiln_tune(struct kiln *k, const struct kiln_conv *conv,
+                                    const struct kiln_options *options, const struct kiln_tuning *tuning,
+                                    struct kiln_tuned *tuned, struct kiln_error *error);
+
 /* Tells what would run, why that and not another, and what it costs: the plan line, the loop nest, registers,
  * loads, FMAs, packed weights, scratch beside the caches, flops, bytes, the estimate with its parts and the
  * one that binds, every algorithm's best or why there is none, and the runners-up. Nothing is compiled.
@@ -299,8 +331,9 @@ KILN_API enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *c
                                        const struct kiln_options *options, kiln_sink *sink, void *user,
                                        struct kiln_error *error);
 
-/* Tells the plan lines of the best schedule of every algorithm that can do this, newlines between them, the
- * planner's choice first; with options->schedule, or with wisdom if the effort is that only, that one's line
+/* Tells the plan lines of the best schedule of every algorithm that can do this, or with options->candidates
+ * of so many that are worth a try, likely and different ones first; newlines between them, the planner's
+ * choice first; with options->schedule, or with wisdom if the effort is that only, that one's line
  * alone. Each can be given as
  * options->schedule. Nothing is compiled. Statuses as kiln_compile. */
 KILN_API enum kiln_status kiln_candidates(struct kiln *k, const struct kiln_conv *conv,

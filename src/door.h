@@ -12,6 +12,10 @@ enum {
     CODE_BUDGET_MOST = 4096, /* some 90 kB; compiling more takes LLVM seconds */
 };
 
+/* Where an algorithm whose sums are not the plain ones wins by less than this factor, the plain ones are
+ * preferred: by estimates as well as by times. */
+static const double WORTH_INEXACT = 1.1;
+
 /* What is to be generated, all as text. */
 struct request {
     const char *conv;     /* canonical conv text */
@@ -19,6 +23,7 @@ struct request {
     const char *schedule; /* explicit, or NULL: the planner chooses */
     size_t scratch_limit; /* bytes; 0: none */
     int code_budget;      /* FMAs; 0: CODE_BUDGET */
+    int candidates;       /* listed, at most; 0: one of each algorithm */
 };
 
 struct generator {
@@ -28,7 +33,7 @@ struct generator {
         *llvm_file; /* the path that LLVM was loaded from; NULL: not known, or it is part of the module */
     /* The plan line that would be compiled. */
     enum kiln_status (*plan)(const struct request *, kiln_sink *, void *, struct kiln_error *);
-    /* The plan lines of the best of each algorithm, with newlines between, the chosen one first. */
+    /* The plan lines of those worth a try, with newlines between, the chosen one first. */
     enum kiln_status (*candidates)(const struct request *, kiln_sink *, void *, struct kiln_error *);
     enum kiln_status (*explain)(const struct request *, kiln_sink *, void *, struct kiln_error *);
     /* The whole image, in one call of the sink. */

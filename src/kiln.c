@@ -18,6 +18,7 @@
 
 enum {
     MACHINE_TEXT_MAX = 1024, /* struct cpu bounds its parts to less */
+    CANDIDATES_MOST = 4096,  /* more than there ever are */
     KEY_MAX = 2 * KILN_TEXT_MAX + MACHINE_TEXT_MAX + 256,
 };
 
@@ -46,10 +47,15 @@ static enum kiln_status options_read(struct kiln_options *to, const struct kiln_
     if (status) return status;
     if ((unsigned)to->effort > KILN_EFFORT_WISDOM_ONLY)
         return fail(error, KILN_STATUS_INVALID,
-                    "effort is %d: must be KILN_EFFORT_ESTIMATE or KILN_EFFORT_WISDOM_ONLY", (int)to->effort);
+                    "effort is %d: must be KILN_EFFORT_ESTIMATE or KILN_EFFORT_WISDOM_ONLY; others are "
+                    "kiln_tune's",
+                    (int)to->effort);
     if (to->code_budget < 0 || to->code_budget > CODE_BUDGET_MOST)
         return fail(error, KILN_STATUS_INVALID, "code_budget is %d: must be 0 to %d", to->code_budget,
                     CODE_BUDGET_MOST);
+    if (to->candidates < 0 || to->candidates > CANDIDATES_MOST)
+        return fail(error, KILN_STATUS_INVALID, "candidates is %d: must be 0 to %d", to->candidates,
+                    CANDIDATES_MOST);
     if (!to->code_budget) to->code_budget = CODE_BUDGET;
     return KILN_STATUS_OK;
 }
@@ -154,6 +160,7 @@ static void job_print(struct job *job)
         .schedule = job->schedule[0] ? job->schedule : NULL,
         .scratch_limit = o->scratch_limit,
         .code_budget = o->code_budget,
+        .candidates = o->candidates,
     };
     text_put(&key, "%s | %s | %s | scratch=%zu budget=%d generator=%d image=%d module=%s", job->conv_text,
              job->schedule, job->machine, o->scratch_limit, o->code_budget, GENERATOR_VERSION, IMAGE_VERSION,

@@ -2,10 +2,10 @@
 #include "cli/npy.c"
 #include "cli/output.c"
 
-#include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <sys/wait.h>
+
+#include "shell.h"
 
 /* Only the files below are written with it, which must work. */
 int complain(const char *format, ...)
@@ -62,43 +62,6 @@ static void folder_remove(void)
 }
 
 TestSuite(cli, .init = folder_make, .fini = folder_remove, .timeout = 300);
-
-/* ---- running ---- */
-
-/* What the last command wrote, to standard output and standard error together. */
-static char wrote[1 << 16];
-
-/* Runs a line of shell, in which `kiln` is the program; returns its exit status. */
-static int shell(const char *line)
-{
-    char command[2048];
-    snprintf(command, sizeof command, "kiln() { \"$KILN\" \"$@\"; }; { %s ; } 2>&1", line);
-    FILE *pipe = popen(command, "r");
-    cr_assert(pipe);
-    size_t length = fread(wrote, 1, sizeof wrote - 1, pipe);
-    wrote[length] = '\0';
-    int status = pclose(pipe);
-    cr_assert(WIFEXITED(status), "%s was killed", line);
-    return WEXITSTATUS(status);
-}
-
-struct expected {
-    const char *line;
-    int status;
-    const char *says; /* a part of it */
-};
-
-static void expect(const struct expected *cases, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        int status = shell(cases[i].line);
-        cr_expect_eq(status, cases[i].status, "%s: exit %d, not %d:\n%s", cases[i].line, status,
-                     cases[i].status, wrote);
-        cr_expect(strstr(wrote, cases[i].says), "%s: no \"%s\" in:\n%s", cases[i].line, cases[i].says, wrote);
-    }
-}
-
-#define EXPECT(cases) expect(cases, sizeof cases / sizeof *cases)
 
 #define LAYER1 "conv ic2 ih4 iw4 oc4 kh2 kw2 sh2 sw2 f32 nchw"
 #define SMALL "conv ic2 iw8 oc3 kw3 f32 nhwc"

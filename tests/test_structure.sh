@@ -30,7 +30,7 @@ door
 run
 context
 public kiln
-many
+many tune
 '
 generator='
 geometry machine

@@ -3,7 +3,6 @@
 #include "ask.h"
 #include "bench_dir.h"
 #include "commands.h"
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,15 +97,6 @@ static const struct page page = {
 };
 
 /* ---- what is done ---- */
-
-static void pin_to_one_core(void)
-{
-    cpu_set_t one;
-    int core = sched_getcpu();
-    CPU_ZERO(&one);
-    if (core >= 0 && core < CPU_SETSIZE) CPU_SET(core, &one);
-    sched_setaffinity(0, sizeof one, &one); /* refused: timings are noisier, and still right */
-}
 
 static int threads_asked(const struct bench *b)
 {

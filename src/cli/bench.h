@@ -24,6 +24,10 @@ struct contender {
  * which this process had a core: less than about 0.98, and something else ran there. With `threads`: 1. */
 double contenders_race(struct contender *contenders, size_t count, double seconds, bool threads);
 
+/* Keeps this thread, and those it starts, on the core where it is. Where that is refused, timings are noisier
+ * and still right. */
+void pin_to_one_core(void);
+
 /* The p-quantile of values, which are sorted: 0.5 is the median. 0 where there are none. */
 double quantile(double *values, size_t count, double p);
 

@@ -2,6 +2,7 @@
  * compared is timed in the same seconds, and only medians of the turns are compared. */
 #include "bench.h"
 #include "fill.h"
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,6 +117,15 @@ static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+void pin_to_one_core(void)
+{
+    cpu_set_t one;
+    int core = sched_getcpu();
+    CPU_ZERO(&one);
+    if (core >= 0 && core < CPU_SETSIZE) CPU_SET(core, &one);
+    sched_setaffinity(0, sizeof one, &one);
 }
 
 double quantile(double *values, size_t count, double p)

@@ -18,6 +18,8 @@ static const struct command {
     {"dump", cli_dump, "write IR, assembly, object or image of a kernel"},
     {"bench", cli_bench, "time kernels, beside other libraries if asked"},
     {"cache", cli_cache, "list, check and remove the kernels kept on disk"},
+    {"tune", cli_tune, "find the fastest plans by timing them, and keep them as wisdom"},
+    {"wisdom", cli_wisdom, "merge, list and check files of wisdom"},
     {"cpu", cli_cpu, "print what this machine offers"},
 };
 

@@ -182,6 +182,34 @@ static enum kiln_status generator_explain(const struct request *r, kiln_sink *si
     return status;
 }
 
+/* A list of plan lines, that of the chosen one first and no more. */
+struct listing {
+    char chosen[KILN_TEXT_MAX];
+    int left;
+    kiln_sink *sink;
+    void *user;
+};
+
+static void list_line(void *user, const struct plan *p)
+{
+    struct listing *l = user;
+    char line[KILN_TEXT_MAX];
+    size_t length = plan_print(p, line, sizeof line);
+    if (!l->left || !strcmp(line, l->chosen)) return;
+    l->left--;
+    l->sink(l->user, "\n", 1);
+    l->sink(l->user, line, length);
+}
+
+static enum kiln_status list_lines(const struct request *r, const struct plan *chosen, kiln_sink *sink,
+                                   void *user, struct kiln_error *error)
+{
+    struct limits limits = limits_of(r);
+    struct listing l = {.left = r->candidates - 1, .sink = sink, .user = user};
+    sink(user, l.chosen, plan_print(chosen, l.chosen, sizeof l.chosen));
+    return planner_list(chosen, &limits, (size_t)r->candidates, list_line, &l, error);
+}
+
 static enum kiln_status generator_candidates(const struct request *r, kiln_sink *sink, void *user,
                                              struct kiln_error *error)
 {
@@ -191,6 +219,7 @@ static enum kiln_status generator_candidates(const struct request *r, kiln_sink 
     enum kiln_status status = read_request(r, &p, error);
     if (!status) status = choose_plan(r, &p, &choice, error);
     if (status) return status;
+    if (r->candidates) return list_lines(r, &p, sink, user, error);
     sink_line(&p, sink, user);
     for (int i = 0; i < algo_count; i++) {
         if (i == choice.winner || !choice.contenders[i].has_best) continue;

@@ -1,6 +1,6 @@
 #include "planner.h"
 
-#include "algo.h"
+#include "door.h"
 #include "status.h"
 
 #include <stdlib.h>
@@ -44,7 +44,7 @@ bool planner_allows_scratch(const struct limits *limits, const struct plan *p)
     return !limits->scratch || plan_scratch(p) <= limits->scratch;
 }
 
-static bool same_tile(const struct plan *p, const struct plan *q)
+bool planner_same_tile(const struct plan *p, const struct plan *q)
 {
     return p->by == q->by && p->vec == q->vec && p->ow == q->ow && p->oh == q->oh && p->oc == q->oc;
 }
@@ -53,7 +53,7 @@ static void consider(void *user, const struct plan *p)
 {
     struct front *f = user;
     struct cost cost;
-    if (f->except && same_tile(p, f->except)) return;
+    if (f->except && planner_same_tile(p, f->except)) return;
     if (plan_check(p, &cost, NULL)) return;
     f->contender->offered++;
     bool over_budget = cost.fmas > f->limits->fmas;
@@ -91,12 +91,12 @@ static enum kiln_status contend(struct contender *c, const struct plan *asked, c
 
 /* ---- all of them ---- */
 
-/* Where an algorithm whose sums are not the plain ones wins by little, the plain ones are preferred. */
-static double worth(const struct contender *c)
+double planner_worth(const struct algo *algo, const struct cost *cost)
 {
-    static const double little = 1.1;
-    return c->cost.cycles * (c->algo->exact ? 1 : little);
+    return cost->cycles * (algo->exact ? 1 : WORTH_INEXACT);
 }
+
+static double worth(const struct contender *c) { return planner_worth(c->algo, &c->cost); }
 
 static enum kiln_status fail_limits(const struct limits *limits, const struct choice *choice,
                                     struct kiln_error *error)

@@ -3,7 +3,7 @@
 #ifndef KILN_GENERATOR_PLANNER_H
 #define KILN_GENERATOR_PLANNER_H
 
-#include "plan.h"
+#include "algo.h"
 
 /* One algorithm's part in a choice. */
 struct contender {
@@ -40,6 +40,16 @@ enum kiln_status planner_choose(const struct plan *p, const struct limits *limit
  * is no other idea. other->has_best is false where there is none. */
 enum kiln_status planner_alternative(const struct plan *chosen, const struct limits *limits,
                                      struct contender *other, struct kiln_error *error);
+
+/* Offers at most so many schedules of all algorithms that are worth a try, those that most probably are the
+ * fastest first, but different ones before those that are alike. MEMORY. */
+enum kiln_status planner_list(const struct plan *asked, const struct limits *limits, size_t most,
+                              algo_offer *offer, void *user, struct kiln_error *error);
+
+/* Cycles by which algorithms are compared: see WORTH_INEXACT. */
+double planner_worth(const struct algo *algo, const struct cost *cost);
+
+bool planner_same_tile(const struct plan *p, const struct plan *q);
 
 /* Whether a checked plan's scratch is within the limits. */
 bool planner_allows_scratch(const struct limits *limits, const struct plan *p);

@@ -1,0 +1,283 @@
+/* kiln tune: the fastest plans of many convolutions, found by timing, kept as wisdom. */
+#include "tune.h"
+#include "ask.h"
+#include "bench.h"
+#include "commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct tune {
+    struct common common;
+    enum kiln_effort effort;
+    double seconds, total; /* 0: no limit, but for what kiln_tune has */
+    const char *wisdom;
+    int shard, shards; /* 1 of 1: all */
+    bool again, report, noisy;
+    struct kiln *k;
+    int file; /* of wisdom, appended to; -1: none */
+    struct show show;
+    struct report found;
+    int tuned, known, skipped, failed;
+    int status; /* to exit with: the worst so far */
+};
+
+/* ---- what is asked ---- */
+
+static bool flag_seconds(void *into, const struct flag *flag, const char *value)
+{
+    char *end;
+    double seconds = strtod(value, &end);
+    if (end == value || *end || !(seconds > 0 && seconds <= 1e7))
+        return complain("--%s is '%.60s'; it must be a number of seconds above 0", flag->name, value), false;
+    *(double *)((char *)into + flag->offset) = seconds;
+    return true;
+}
+
+static bool flag_effort(void *into, const struct flag *flag, const char *value)
+{
+    static const struct {
+        const char *name;
+        enum kiln_effort effort;
+    } efforts[] = {{"measure", KILN_EFFORT_MEASURE}, {"exhaustive", KILN_EFFORT_EXHAUSTIVE}};
+    for (size_t i = 0; i < sizeof efforts / sizeof *efforts; i++)
+        if (!strcmp(value, efforts[i].name)) return ((struct tune *)into)->effort = efforts[i].effort, true;
+    return complain("--%s is '%.60s'; it is measure or exhaustive", flag->name, value), false;
+}
+
+static bool flag_shard(void *into, const struct flag *flag, const char *value)
+{
+    struct tune *t = into;
+    int end = 0;
+    if (strlen(value) < 16 && sscanf(value, "%d/%d%n", &t->shard, &t->shards, &end) == 2 && !value[end] &&
+        t->shard >= 1 && t->shard <= t->shards)
+        return true;
+    return complain("--%s is '%.60s'; it is i/n with i from 1 to n, such as 2/8", flag->name, value), false;
+}
+
+static const struct flag flags[] = {
+    FLAG_FILE,
+    {"effort", "NAME",
+     "measure: a dozen of the model's best (default);\nexhaustive: all that the model does not think far "
+     "behind",
+     flag_effort},
+    {"time", "S", "seconds for each convolution at most; default 10, exhaustive 120", flag_seconds,
+     offsetof(struct tune, seconds)},
+    {"total", "S", "seconds for all of them; what is left then is told, and done by the next run",
+     flag_seconds, offsetof(struct tune, total)},
+    {"wisdom", "FILE", "what is known already, and where lines are added; default KILN_WISDOM", flag_text,
+     offsetof(struct tune, wisdom)},
+    {"shard", "I/N", "only the I-th of N parts of the list", flag_shard},
+    {"again", NULL, "also what the file knows", flag_true, offsetof(struct tune, again)},
+    {"noisy", NULL, "also on a machine too noisy to tell plans apart", flag_true,
+     offsetof(struct tune, noisy)},
+    {"report", NULL, "the planner's own choices beside the best found, in place of lines", flag_true,
+     offsetof(struct tune, report)},
+    FLAG_THREADS,
+    FLAG_ISA,
+    FLAG_BUDGET,
+};
+
+static const char about[] =
+    "Times plans of each convolution and writes the best as a line of wisdom: the plan, and behind\n"
+    "'#' its time, that of the planner's own choice, threads, date and machine. With a file of wisdom\n"
+    "each line is added to it when it is found, and what the file knows for as many threads is not\n"
+    "timed again: a run that was interrupted goes on where it was. Wisdom is used where KILN_WISDOM\n"
+    "names the file. Let nothing else run: where one plan's times differ by more than 3 % nothing is\n"
+    "kept, and the exit status is 1.\n"
+    "\n"
+    "--shard deals a list, each convolution once, to N machines, whose files `kiln wisdom merge`\n"
+    "joins. A terminal is shown the progress, on standard error.\n"
+    "\n"
+    "--report compares: ratio is the time of the planner's choice, divided by the best. What is known\n"
+    "is raced once more. Those marked 'held' are a third, chosen by their text, that the planner's\n"
+    "model is judged by and not fitted to.\n"
+    "\n"
+    "A plan line's schedule is passed over, its ISA is not.\n"
+    "\n"
+    "EXAMPLES\n"
+    "  kiln tune -f bench/shapes/resnet50.txt --wisdom resnet50.wisdom\n"
+    "  kiln tune -f bench/shapes/resnet50.txt --wisdom part2.wisdom --shard 2/8 --total 600\n"
+    "  kiln tune conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc --effort exhaustive --report\n";
+
+static const struct page page = {.name = "tune",
+                                 .brief = "find the fastest plans by timing them",
+                                 .usage = "[-f FILE] [CONV ...] [--effort NAME] [--wisdom FILE] [--report]",
+                                 .about = about,
+                                 .flags = flags,
+                                 .count = sizeof flags / sizeof *flags,
+                                 .most = 100000};
+
+/* Whether line i asks for what an earlier one does. */
+static bool line_repeats(const struct lines *lines, size_t i)
+{
+    char text[KILN_TEXT_MAX], other[KILN_TEXT_MAX];
+    kiln_conv_print(&lines->at[i].conv, text, sizeof text);
+    for (size_t j = 0; j < i; j++) {
+        const char *a = lines->at[i].machine, *b = lines->at[j].machine;
+        kiln_conv_print(&lines->at[j].conv, other, sizeof other);
+        if (!strcmp(text, other) && !strcmp(a ? a : "", b ? b : "")) return true;
+    }
+    return false;
+}
+
+/* Leaves in the list each convolution once, and of these those of the shard: by turns, as players are dealt
+ * cards. */
+static void lines_deal(struct tune *t)
+{
+    struct lines *lines = &t->common.convs, left = {0};
+    size_t different = 0;
+    left.at = calloc(lines->count, sizeof *left.at);
+    if (!left.at) exit(complain("no memory for the list of convolutions"));
+    bool *taken = calloc(lines->count, sizeof *taken);
+    if (!taken) exit(complain("no memory for the list of convolutions"));
+    for (size_t i = 0; i < lines->count; i++) {
+        if (line_repeats(lines, i)) continue;
+        taken[i] = different++ % (size_t)t->shards == (size_t)t->shard - 1;
+    }
+    for (size_t i = 0; i < lines->count; i++)
+        if (taken[i]) {
+            left.at[left.count++] = lines->at[i];
+            lines->at[i] = (struct line){0};
+        }
+    free(taken);
+    lines_free(lines);
+    left.room = left.count;
+    *lines = left;
+}
+
+/* ---- the file of wisdom ---- */
+
+static bool file_open(struct tune *t)
+{
+    char last = '\n';
+    const char *variable = getenv("KILN_WISDOM");
+    if (!t->wisdom && variable && *variable) t->wisdom = variable;
+    t->file = -1;
+    if (!t->wisdom) return true;
+    t->file = open(t->wisdom, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (t->file < 0) return complain("cannot write %s: %s", t->wisdom, strerror(errno)), false;
+    off_t size = lseek(t->file, 0, SEEK_END);
+    bool cut = size > 0 && pread(t->file, &last, 1, size - 1) == 1 && last != '\n';
+    return !cut || write(t->file, "\n", 1) == 1 || (complain("cannot write %s", t->wisdom), false);
+}
+
+static bool context_make(struct tune *t)
+{
+    struct kiln_config config;
+    struct kiln_error error;
+    ask_config(&t->common, &config);
+    config.wisdom = t->wisdom ? t->wisdom : "";
+    return kiln_create(&t->k, &config, &error) == KILN_STATUS_OK || (complain("%s", error.text), false);
+}
+
+/* In one write, so that lines of several processes do not mix and none is half there. */
+static bool file_add(struct tune *t, const char *line)
+{
+    char text[sizeof((struct kiln_tuned *)NULL)->line + 1];
+    if (t->file < 0) return true;
+    int length = snprintf(text, sizeof text, "%s\n", line);
+    return write(t->file, text, (size_t)length) == length ||
+           (complain("cannot write %s: %s", t->wisdom, strerror(errno)), false);
+}
+
+/* ---- one convolution ---- */
+
+static void show_progress(void *user, const struct kiln_tuned *so_far, double seconds)
+{
+    const struct tune *t = user;
+    show_put(&t->show, so_far, seconds);
+}
+
+static enum kiln_status conv_tune(struct tune *t, const struct line *line, struct kiln_tuned *found,
+                                  struct kiln_error *error)
+{
+    struct kiln_options options;
+    struct kiln_tuning tuning = {.size = sizeof tuning,
+                                 .seconds = t->seconds,
+                                 .again = t->again,
+                                 .noisy = t->noisy,
+                                 .progress = show_progress,
+                                 .user = t};
+    ask_options(&t->common, line, &options);
+    options.schedule = NULL;
+    options.effort = t->effort;
+    enum kiln_status status = kiln_tune(t->k, &line->conv, &options, &tuning, found, error);
+    if (status != KILN_STATUS_OK || !found->known || !t->report) return status;
+    tuning.again = true;
+    options.effort = KILN_EFFORT_ESTIMATE;
+    status = kiln_tune(t->k, &line->conv, &options, &tuning, found, error);
+    found->known = true;
+    return status;
+}
+
+/* What was not found: skipped if Kiln does not do that, else failed. */
+static void conv_fail(struct tune *t, enum kiln_status status, const struct kiln_error *error)
+{
+    bool skip = status == KILN_STATUS_UNSUPPORTED;
+    *(skip ? &t->skipped : &t->failed) += 1;
+    t->status = exit_worse(t->status, skip ? EXIT_GOOD : EXIT_FAILED);
+    printf("# %s: %s: ", skip ? "skipped" : "FAILED", t->show.text);
+    plain_put(stdout, error->text, 0);
+    putchar('\n');
+}
+
+/* False: nothing more is to be done. */
+static bool line_tune(struct tune *t, const struct line *line)
+{
+    struct kiln_tuned found = {0};
+    struct kiln_error error;
+    kiln_conv_print(&line->conv, t->show.text, sizeof t->show.text);
+    show_put(&t->show, &found, 0);
+    enum kiln_status status = conv_tune(t, line, &found, &error);
+    show_clear(&t->show);
+    t->show.done++;
+    if (status != KILN_STATUS_OK) return conv_fail(t, status, &error), true;
+    *(found.known ? &t->known : &t->tuned) += 1;
+    if (!found.known && !file_add(t, found.line)) return t->status = EXIT_USAGE, false;
+    if (!t->report) return puts(found.line), true;
+    return report_add(&t->found, t->show.text, &found) || (complain("no memory for a report"), false);
+}
+
+static int tune_all(struct tune *t)
+{
+    const struct lines *lines = &t->common.convs;
+    t->show.count = lines->count, t->show.begin = show_seconds(), t->show.total = t->total;
+    for (size_t i = 0; i < lines->count; i++) {
+        if (t->total > 0 && show_seconds() - t->show.begin > t->total) break;
+        if (!line_tune(t, &lines->at[i])) break;
+        fflush(stdout);
+    }
+    if (t->report) report_print(&t->found);
+    printf("# %d tuned, %d known, %d skipped, %d failed, %zu left\n", t->tuned, t->known, t->skipped,
+           t->failed, lines->count - t->show.done);
+    return t->status;
+}
+
+int cli_tune(int argc, char **argv)
+{
+    struct tune t = {.common.cold = true, .effort = KILN_EFFORT_MEASURE, .shard = 1, .shards = 1, .file = -1};
+    t.show.terminal = isatty(STDERR_FILENO);
+    int status = ask(&page, argc, argv, &t.common);
+    if (status != ASK_GO_ON) return status;
+    if (t.common.convs.count == 0)
+        status = complain("tune needs a convolution or -f FILE; `kiln tune --help` shows how");
+    if (status == ASK_GO_ON && !file_open(&t)) status = EXIT_USAGE;
+    if (status == ASK_GO_ON && !context_make(&t)) status = EXIT_USAGE;
+    if (status == ASK_GO_ON) {
+        struct kiln_stats stats;
+        kiln_stats(t.k, &stats);
+        if (stats.threads == 1) pin_to_one_core();
+        lines_deal(&t);
+        status = tune_all(&t);
+    }
+    report_free(&t.found);
+    kiln_destroy(t.k);
+    lines_free(&t.common.convs);
+    if (t.file >= 0) close(t.file);
+    return status;
+}
