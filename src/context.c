@@ -139,6 +139,7 @@ static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *c
     if (!status) status = threads_read(&k->threads, config, error);
     cpu_host(&k->cpu);
     if (!status) status = cpu_cap(&k->cpu, isa.text, isa.name, error);
+    cpu_print(&k->cpu, k->machine, sizeof k->machine);
     if (!status) status = disk_open(&k->disk, config, error);
     if (!status) status = pool_new(&k->pool, k->threads, config->parallel, config->parallel_user, error);
     if (status) return status;

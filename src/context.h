@@ -18,7 +18,8 @@
 enum debug { DEBUG_PLAN, DEBUG_CACHE, DEBUG_IR, DEBUG_ASM, DEBUG_WISDOM };
 
 struct kiln {
-    struct cpu cpu; /* this machine, capped */
+    struct cpu cpu;                 /* this machine, capped */
+    char machine[MACHINE_TEXT_MAX]; /* the same as text */
     struct cache *cache;
     struct wisdom *wisdom;
     struct disk disk;

@@ -13,12 +13,9 @@
 
 struct axis conv_axis(const struct kiln_conv *c, int i)
 {
-    const struct axis axes[AXES] = {
-        {c->id, c->kd, c->sd, c->dd, c->pf, c->pk},
-        {c->ih, c->kh, c->sh, c->dh, c->pt, c->pb},
-        {c->iw, c->kw, c->sw, c->dw, c->pl, c->pr},
-    };
-    return axes[i];
+    if (i == 0) return (struct axis){c->id, c->kd, c->sd, c->dd, c->pf, c->pk};
+    if (i == 1) return (struct axis){c->ih, c->kh, c->sh, c->dh, c->pt, c->pb};
+    return (struct axis){c->iw, c->kw, c->sw, c->dw, c->pl, c->pr};
 }
 
 void conv_set_axis(struct kiln_conv *c, int i, struct axis axis)

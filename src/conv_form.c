@@ -55,7 +55,8 @@ static void number_store(struct kiln_conv *c, const struct field *f, int64_t val
 static void number_put(struct text *t, const struct field *f, const struct kiln_conv *c)
 {
     int64_t value = number_load(c, f->at);
-    if (value != f->standard || conv_dims(c) >= f->shown) text_put(t, " %s%" PRId64, f->name, value);
+    bool shown = f->shown == SHOWN_ALWAYS || (f->shown < SHOWN_NEVER && conv_dims(c) >= f->shown);
+    if (value != f->standard || shown) text_put(t, " %s%" PRId64, f->name, value);
 }
 
 static enum kiln_status number_check(const struct field *f, const struct kiln_conv *c,

@@ -39,6 +39,7 @@ enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, const char *by, struc
 
 /* One line of text and back: "x86_64 avx512 l1d=32768 l2=... l3=... tune=znver4 features=+sse2,...";
  * part of a kernel's key. Returns the length, as snprintf. */
+enum { MACHINE_TEXT_MAX = 1024 }; /* bytes of it at most, since struct cpu bounds its parts */
 size_t cpu_print(const struct cpu *cpu, char *text, size_t room);
 enum kiln_status cpu_parse(struct cpu *cpu, const char *text, struct kiln_error *error);
 

@@ -3,6 +3,7 @@
 #include "kiln.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,7 @@
 #include "text.h"
 
 enum {
-    MACHINE_TEXT_MAX = 1024, /* struct cpu bounds its parts to less */
-    CANDIDATES_MOST = 4096,  /* more than there ever are */
+    CANDIDATES_MOST = 4096, /* more than there ever are */
     KEY_MAX = 2 * KILN_TEXT_MAX + MACHINE_TEXT_MAX + 256,
 };
 
@@ -145,6 +145,14 @@ static enum kiln_status wisdom_take(struct job *job, struct kiln_error *error)
     return KILN_STATUS_OK;
 }
 
+/* The machine as text, which the context has ready for its own. */
+static const char *machine_print(struct job *job)
+{
+    if (!memcmp(&job->cpu, &job->k->cpu, sizeof job->cpu)) return job->k->machine;
+    cpu_print(&job->cpu, job->machine, sizeof job->machine);
+    return job->machine;
+}
+
 /* The request, and the key: all that decides the code, in full, and nothing else. The module stands for the
  * planner, the emitters and their choice of LLVM; which LLVM it opens is known only then, so disk_put notes
  * that file and disk_get compares. */
@@ -152,21 +160,19 @@ static void job_print(struct job *job)
 {
     const struct kiln_options *o = &job->options;
     struct text key = text_into(job->key, sizeof job->key);
-    size_t length = cpu_print(&job->cpu, job->machine, sizeof job->machine);
-    assert(length < sizeof job->machine);
+    const char *machine = machine_print(job);
     job->request = (struct request){
         .conv = job->conv_text,
-        .machine = job->machine,
+        .machine = machine,
         .schedule = job->schedule[0] ? job->schedule : NULL,
         .scratch_limit = o->scratch_limit,
         .code_budget = o->code_budget,
         .candidates = o->candidates,
     };
-    text_put(&key, "%s | %s | %s | scratch=%zu budget=%d generator=%d image=%d module=%s", job->conv_text,
-             job->schedule, job->machine, o->scratch_limit, o->code_budget, GENERATOR_VERSION, IMAGE_VERSION,
-             job->k->module);
+    text_put(&key, "%s | %s | %s | scratch=%" PRId64 " budget=%d generator=%d image=%d module=%s",
+             job->conv_text, job->schedule, machine, (int64_t)o->scratch_limit, o->code_budget,
+             GENERATOR_VERSION, IMAGE_VERSION, job->k->module);
     assert(key.length < sizeof job->key);
-    (void)length;
 }
 
 /* Leaves wisdom aside: the planner chooses. */
