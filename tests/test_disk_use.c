@@ -213,10 +213,10 @@ static void write_forever(void)
 Test(disk_use, writers_killed_at_any_moment)
 {
     int found = 0;
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 1000; i++) {
         pid_t child = fork();
         if (!child) write_forever();
-        usleep((useconds_t)(i * 37 % 3000));
+        usleep((useconds_t)(i * 37 % 1000));
         cr_assert(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
         for (char key[] = "0"; *key < '5'; ++*key) {
             bool is = get(key);
