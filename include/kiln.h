@@ -179,7 +179,8 @@ struct kiln_config {
     size_t cache_bytes;    /* capacity of the in-memory cache of kernels; 0: 64 MiB */
     const char *isa;       /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
     const char *generator; /* path of the generator module; NULL: KILN_GENERATOR, else beside the library */
-    const char *debug; /* what is logged, some of "plan,cache,ir,asm,wisdom"; NULL: KILN_DEBUG, else none */
+    const char *debug; /* what is logged: some of "plan,cache,ir,asm,wisdom"; and "perf": /tmp/perf-PID.map,
+                          by which `perf report` names kernels. NULL: KILN_DEBUG, else nothing */
     kiln_log *log;     /* NULL: standard error */
     void *log_user;
     const char *wisdom; /* path of a file for kiln_wisdom_import; "": none; NULL: KILN_WISDOM, else none */

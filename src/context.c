@@ -18,7 +18,7 @@ enum {
 
 static const char *const debug_names[] = {
     [DEBUG_PLAN] = "plan", [DEBUG_CACHE] = "cache",   [DEBUG_IR] = "ir",
-    [DEBUG_ASM] = "asm",   [DEBUG_WISDOM] = "wisdom",
+    [DEBUG_ASM] = "asm",   [DEBUG_WISDOM] = "wisdom", [DEBUG_PERF] = "perf",
 };
 enum { DEBUGS = sizeof debug_names / sizeof *debug_names };
 
@@ -88,7 +88,7 @@ static enum kiln_status debug_parse(unsigned *debug, const struct setting *asked
             i++;
         if (i == DEBUGS)
             return fail(error, KILN_STATUS_INVALID,
-                        "%s is \"%.64s\": must be some of plan,cache,ir,asm,wisdom", asked->name,
+                        "%s is \"%.64s\": must be some of plan,cache,ir,asm,wisdom,perf", asked->name,
                         asked->text);
         *debug |= 1u << i;
         at += length + (at[length] == ',');

@@ -15,7 +15,7 @@
 /* What may be logged, by the words of KILN_DEBUG in the same order: the plan line of each kernel that is
  * compiled; each hit and miss, and what is wrong with the cache on disk; the IR and the assembly of each
  * kernel that is compiled; what wisdom is used, and what of it is passed over. */
-enum debug { DEBUG_PLAN, DEBUG_CACHE, DEBUG_IR, DEBUG_ASM, DEBUG_WISDOM };
+enum debug { DEBUG_PLAN, DEBUG_CACHE, DEBUG_IR, DEBUG_ASM, DEBUG_WISDOM, DEBUG_PERF };
 
 struct kiln {
     struct cpu cpu;                 /* this machine, capped */

@@ -13,6 +13,7 @@
 #include "conv.h"
 #include "disk.h"
 #include "image.h"
+#include "perf.h"
 #include "run.h"
 #include "status.h"
 #include "text.h"
@@ -306,12 +307,12 @@ static enum kiln_status job_compile(struct job *job, struct kernel **kernel, str
 static enum kiln_status job_make(void *user, struct kernel **kernel, struct kiln_error *error)
 {
     struct job *job = user;
-    job->origin = FROM_DISK;
     enum kiln_status status = disk_get(&job->k->disk, job->key, kernel, &job->found);
     if (status) return fail(error, status, "%s", job->found.text);
-    if (*kernel) return KILN_STATUS_OK;
-    job->origin = FROM_GENERATOR;
-    return job_compile(job, kernel, error);
+    job->origin = *kernel ? FROM_DISK : FROM_GENERATOR;
+    if (!*kernel) status = job_compile(job, kernel, error);
+    if (!status && context_logs(job->k, DEBUG_PERF)) perf_map(*kernel);
+    return status;
 }
 
 /* After the cache has been left: a log callback may call back, and need not be waited for. */

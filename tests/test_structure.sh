@@ -23,6 +23,7 @@ interp explain_at
 wisdom
 image
 load
+perf
 cache disk
 pool
 args
