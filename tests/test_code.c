@@ -272,3 +272,50 @@ Test(code, unroll_all_has_no_loops)
     cr_expect_null(strstr(run, "\tjmp"));
     bytes_free(&b);
 }
+
+/* Edges and strides leave whole vectors out: neither the model nor the code has FMAs for them. */
+Test(code, edges_along_rows_are_as_planned)
+{
+    static const char *const table[][2] = {
+        {"conv ic1 iw20 oc1 kw3 sw2 pl7 nchw", "planes vec=4 ow=1"},
+        {"conv ic2 iw20 oc3 kw3 sw4 pl14 nchw", "planes vec=4 ow=1 oc=3 step=2"},
+        {"conv ic2 iw40 oc3 kw5 dw3 pw9 nchw", "planes vec=8 ow=2 oc=3"},
+        {"conv g2 ic2 ih5 iw20 oc2 kh3 kw3 sw2 ph1 pl7 nchw", "depthwise by=px vec=4 unroll=kw"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct plan p = plan_of(table[i][0], table[i][1]);
+        struct kiln_error error;
+        struct cost cost;
+        cr_assert_eq(plan_check(&p, &cost, &error), KILN_STATUS_OK, "%s", error.text);
+        expect_code(table[i][0], &p, cost.fmas);
+    }
+}
+
+static int count_of(const char *text, const char *part)
+{
+    int count = 0;
+    for (; (text = strstr(text, part)); text += strlen(part)) count++;
+    return count;
+}
+
+/* Nothing but time would tell that they are missing. */
+Test(code, rows_are_asked_for_ahead)
+{
+    static const struct {
+        const char *conv, *schedule;
+        int reads, writes;
+    } table[] = {
+        {"conv g8 ic8 ih9 iw9 oc8 kh3 kw3", "depthwise ow=7 unroll=kh prefetch=rows", 7, 7},
+        {"conv g8 ic8 ih9 iw9 oc8 kh3 kw3 sh2 sw2", "depthwise ow=2 oh=2 unroll=kh prefetch=rows", 16, 4},
+        {"conv g8 ic8 ih9 iw9 oc8 kh3 kw3", "depthwise ow=7 unroll=kh", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct plan p = plan_of(table[i].conv, table[i].schedule);
+        struct bytes b = dump(&p, KILN_DUMP_ASM);
+        const char *run = function_of(b.at, "\nrun:");
+        int reads = count_of(run, "\tprefetcht1\t"), all = count_of(run, "\tprefetch");
+        cr_expect_eq(reads, table[i].reads, "%s: %d reads", table[i].schedule, reads);
+        cr_expect_eq(all - reads, table[i].writes, "%s: %d writes", table[i].schedule, all - reads);
+        bytes_free(&b);
+    }
+}

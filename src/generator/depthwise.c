@@ -114,12 +114,12 @@ struct work {
 static int64_t column_taps(const struct depthwise *d, const struct seg *c, int width)
 {
     const struct span *w = &d->g.w;
-    int lanes = (int)(d->p->vec * w->stride);
+    int vec = (int)d->p->vec;
     int64_t taps = 0;
     for (int i = 0; i < width; i++)
         for (int64_t kw = 0; kw < w->kernel; kw++)
             if (d->p->by == BY_PX)
-                taps += taps_inside(w, c, i * lanes + kw * w->dilation, lanes) != 0;
+                taps += pixels_inside(w, c, i * vec * w->stride + kw * w->dilation, vec);
             else
                 taps += axis_where(w, c, i, kw, kw + 1) != WHERE_OUTSIDE;
     return taps;
@@ -164,7 +164,7 @@ static double tile_lines(const struct depthwise *d, const struct work *k, double
 {
     const struct plan *p = d->p;
     double row = 4.0 * (double)(p->vec * p->oc) * (double)d->g.w.in;
-    bool stay = p->by == BY_PX || stream_rate(&p->cpu, row * (double)d->g.h.kernel) > 1e6;
+    bool stay = p->by == BY_PX || home_of(&p->cpu, row * (double)d->g.h.kernel) == HOME_L1;
     return stay ? 0 : k->rows * (double)(width * d->g.w.stride) + outs;
 }
 
@@ -236,7 +236,7 @@ static double disorder(const struct depthwise *d)
 
 static bool beyond_l3(const struct depthwise *d)
 {
-    return src_bytes(d) + dst_bytes(d) > 0.7 * (double)d->p->cpu.l3;
+    return home_of(&d->p->cpu, src_bytes(d) + dst_bytes(d)) == HOME_MEMORY;
 }
 
 static double memory_cycles(const struct depthwise *d)

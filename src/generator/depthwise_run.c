@@ -207,7 +207,7 @@ static void finish(struct emit *e, struct tile *t, value bias, int r, int i, val
     const struct kiln_conv *c = &t->d->p->conv;
     int vec = e->lanes, left = t->c->n - i * vec;
     int64_t step = by_px(t) ? (int64_t)i * vec : i * g->y.w;
-    lanes_mask mask = by_px(t) ? first_lanes(left < vec ? left : vec) : t->lanes;
+    lanes_mask mask = by_px(t) ? first_lanes(left) : t->lanes;
     value to = add(e, offset, k(e, r * g->y.h + step));
     value with = t->post.add ? load_lanes(e, at(e, t->post.add, to), mask) : NULL;
     value v = get(e, t->acc[r * t->width + i]);

@@ -61,13 +61,14 @@ static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
  * there is no fused multiply-add. */
 static int registers(const struct plan *p, int64_t stride)
 {
-    return (int)(p->ow * p->oc + p->ow + (p->ow > 1 || p->cpu.lanes < 16) + (stride > 1) + !p->cpu.fma);
+    return (int)(p->ow * p->oc + p->ow + (broadcast_issues(&p->cpu, (int)p->ow) > 0) + (stride > 1) +
+                 !p->cpu.fma);
 }
 
 static const char *check(const struct plan *p)
 {
     struct planes l;
-    if (registers(p, p->conv.sw) > p->cpu.registers)
+    if (registers(p, geometry(&p->conv).w.stride) > p->cpu.registers)
         return "ow * oc accumulators, ow vectors of src and a broadcast exceed the vector registers";
     if (!planes_of(p, &l)) return "more than 32 static variants of one axis";
     if (p->step > l.g.ic) return "step must be at most the input channels of a group";
@@ -92,10 +93,10 @@ static struct plan_sizes sizes(const struct plan *p)
 static int taps_of(const struct planes *l, const struct seg *c)
 {
     const struct span *a = &l->g.w;
-    int lanes = (int)(l->p->vec * a->stride), taps = 0;
-    for (int64_t v = 0; v < ceil_div(c->n, l->p->vec); v++)
+    int vec = (int)l->p->vec, taps = 0;
+    for (int64_t v = 0; v < ceil_div(c->n, vec); v++)
         for (int64_t kw = 0; kw < a->kernel; kw++)
-            taps += taps_inside(a, c, v * lanes + kw * a->dilation, lanes) != 0;
+            taps += pixels_inside(a, c, v * vec * a->stride + kw * a->dilation, vec);
     return taps;
 }
 

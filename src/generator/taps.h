@@ -11,12 +11,11 @@ void inside_bounds(struct emit *e, int64_t in, int64_t step, value count, value 
 /* Taps [lo, hi) of an output whose tap 0 is at `start` are inside the axis. */
 void tap_bounds(struct emit *e, const struct span *a, value start, value *lo, value *hi);
 
-/* Of `lanes` elements of a row, from offset q of a tile's first pixel at tap 0 on, those inside the row for
- * every tile of the segment. */
-lanes_mask taps_inside(const struct span *a, const struct seg *s, int64_t q, int lanes);
+/* Of every stride-th element of a row, from offset q of a tile's first pixel at tap 0 on, the first `vec`:
+ * whether any is inside the row in every tile of the segment. */
+bool pixels_inside(const struct span *a, const struct seg *s, int64_t q, int vec);
 
-/* A vector of every stride-th element of a row from offset q on; outside it reads 0. NULL: all are outside.
- */
+/* A vector of those elements; outside it reads 0. NULL: none is inside. */
 value load_pixels(struct emit *e, const struct span *a, const struct seg *s, value row, int64_t q);
 
 #endif
