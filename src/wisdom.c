@@ -17,6 +17,7 @@
 enum {
     SLOTS_FIRST = 64, /* a power of two; doubled when half of them are taken */
     THREADS_MOST = 1024,
+    BETWEEN_MOST = 32, /* bytes of a written line that are neither conv, schedule nor comment */
 };
 
 struct entry {
@@ -97,7 +98,11 @@ static enum kiln_status entry_make(struct entry *e, const char *line, struct wor
     if (schedule.end - schedule.at >= KILN_TEXT_MAX)
         return fail(error, KILN_STATUS_INVALID, "its schedule has more than %d bytes", KILN_TEXT_MAX - 1);
     e->isa = isa_code(e->isa);
-    conv_print(&conv, text, sizeof text);
+    size_t length = conv_print(&conv, text, sizeof text) + (size_t)(schedule.end - schedule.at) +
+                    (size_t)(comment.end - comment.at);
+    if (length + BETWEEN_MOST >= WISDOM_LINE_MAX)
+        return fail(error, KILN_STATUS_INVALID, "written in full it has more than %d bytes",
+                    WISDOM_LINE_MAX - 1);
     e->hash = XXH3_64bits(text, strlen(text));
     e->conv = strdup(text);
     e->schedule = strndup(schedule.at, (size_t)(schedule.end - schedule.at));
@@ -248,7 +253,7 @@ static size_t entry_print(struct wisdom *w, size_t i, char *line, size_t room)
 /* Line by line, so that no lock is held where the sink is called. */
 void wisdom_write(struct wisdom *w, kiln_sink *sink, void *user)
 {
-    char line[2 * KILN_TEXT_MAX + WISDOM_LINE_MAX]; /* the canonical conv may be longer than what was read */
+    char line[WISDOM_LINE_MAX];
     size_t length;
     for (size_t i = 0; (length = entry_print(w, i, line, sizeof line)) > 0; i++) sink(user, line, length);
 }

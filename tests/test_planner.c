@@ -51,6 +51,55 @@ Test(planner, choices_are_sound)
     lines_free(&lines);
 }
 
+/* ---- lists ---- */
+
+/* What a list is told, and that no schedule is told twice. */
+struct told {
+    int count, algorithms;
+    const struct algo *seen[MAX_ALGOS];
+    char lines[64][KILN_TEXT_MAX];
+};
+
+static void tell(void *user, const struct plan *p)
+{
+    struct told *t = user;
+    struct cost cost;
+    bool first = true;
+    cr_assert_lt(t->count, 64);
+    cr_expect_eq(plan_check(p, &cost, NULL), KILN_STATUS_OK);
+    cr_expect_leq(cost.fmas, 800);
+    plan_print(p, t->lines[t->count], KILN_TEXT_MAX);
+    for (int i = 0; i < t->count; i++)
+        cr_expect_str_neq(t->lines[i], t->lines[t->count], "%s is listed twice", t->lines[i]);
+    for (int i = 0; i < t->algorithms; i++) first = first && t->seen[i] != p->algo;
+    if (first) cr_expect_eq(t->algorithms, t->count, "the first of %s comes late", p->algo->name);
+    if (first) t->seen[t->algorithms++] = p->algo;
+    t->count++;
+}
+
+Test(planner, lists_begin_with_what_differs)
+{
+    static const struct {
+        const char *conv;
+        int most, count, algorithms; /* at most; listed; of these at least */
+    } rows[] = {
+        {"conv ic64 ih28 iw28 oc64 kh3 kw3 ph1 pw1 f32 nhwc", 12, 12, 1},
+        {"conv ic64 ih28 iw28 oc64 kh3 kw3 ph1 pw1 f32 nhwc strict", 12, 12, 1},
+        {"conv ic64 ih28 iw28 oc64 kh1 kw1 f32 nhwc", 12, 12, 2},
+        {"conv ic64 ih28 iw28 oc64 kh1 kw1 f32 nhwc", 1, 1, 1},
+        {"conv ic64 ih28 iw28 oc64 kh1 kw1 f32 nhwc", 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        static struct told t;
+        struct plan p = plan_for(rows[i].conv, "avx512");
+        t.count = t.algorithms = 0;
+        const struct limits limits = {.fmas = 800};
+        cr_assert_eq(planner_list(&p, &limits, (size_t)rows[i].most, tell, &t, NULL), KILN_STATUS_OK);
+        cr_expect_eq(t.count, rows[i].count, "%s: %d", rows[i].conv, t.count);
+        cr_expect_geq(t.algorithms, rows[i].algorithms, "%s: %d", rows[i].conv, t.algorithms);
+    }
+}
+
 Test(planner, says_when_the_budget_is_too_small)
 {
     struct plan p = plan_for("conv ic16 ih9 iw9 oc16 kh3 kw3 ph1 pw1", "avx2");
