@@ -29,6 +29,7 @@ enum {
 static const double hopeless = 1.4; /* so much slower than the best at first sight is not looked at again */
 static const double heat_margin = 1.1; /* short heats are off by as much */
 static const double final_margin = 1.04;
+static const double spread_most = 0.3; /* of a plan's median over its least time: others took the rest */
 static const double noise_most = 0.03; /* apart may be two times of one plan */
 static const double gain_least = 0.01; /* less is none, however quiet the machine */
 static const double heats_share = 0.6; /* of the time, for compiling and heats */
@@ -177,13 +178,30 @@ static const struct candidate *winner_of(const struct tune *t)
     return winner;
 }
 
+/* By how much half of the times of the planner's choice, or more, exceed the least. */
+static double spread_of(const struct tune *t)
+{
+    const struct racer *r = &t->base.racer;
+    double least = r->us;
+    for (int i = 0; i < r->count; i++) least = fmin(least, r->samples[i]);
+    return r->us / least - 1;
+}
+
 static enum kiln_status final(struct tune *t, struct kiln_error *error)
 {
+    double spread = 0;
     for (int i = 0; i < RACES_MOST; i++) {
         final_run(t);
         progress(t);
-        if (t->result->noise <= noise_most || race_seconds() >= t->end) break;
+        spread = spread_of(t);
+        if ((t->result->noise <= noise_most && spread <= spread_most) || race_seconds() >= t->end) break;
     }
+    if (spread > spread_most && !t->tuning.noisy)
+        return fail(
+            error, KILN_STATUS_SYSTEM,
+            "the machine is too noisy to time on: half of one plan's times are %.0f %% above the least, "
+            "at most %.0f %% are allowed: let nothing else run",
+            spread * 100, spread_most * 100);
     if (t->result->noise > noise_most && !t->tuning.noisy)
         return fail(
             error, KILN_STATUS_SYSTEM,
