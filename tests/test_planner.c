@@ -170,6 +170,7 @@ Test(planner, is_the_same_every_time)
 /* ---- extents that nobody has ---- */
 
 static const char *const extreme_convs[] = {
+    "conv ic6 iw958893492 oc1 kw8 pw11 nhwc",
     "conv ic1 iw2305843009213693951 oc1 kw1",
     "conv ic1 iw2305843009213693951 oc1 kw3 pw1",
     "conv ic1 iw4611686018427387904 oc1 kw1 sw4611686018427387904 u8s8u8",

@@ -181,7 +181,8 @@ static void offer_heights(struct plan p, const struct offering *o)
 static void offer_widths(struct plan p, const struct offering *o)
 {
     int64_t last = 0, spare = p.cpu.registers <= 16;
-    for (int64_t ow = o->out; ow >= 1; ow--) {
+    int64_t most = o->out < p.cpu.registers ? o->out : p.cpu.registers; /* one each at least */
+    for (int64_t ow = most; ow >= 1; ow--) {
         if (lanewise_registers(&p, ow, o->sums) + spare > p.cpu.registers) continue;
         int64_t even = ceil_div(o->out, ceil_div(o->out, ow));
         if (even == last) continue;
