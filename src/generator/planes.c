@@ -154,7 +154,7 @@ static void tile_cost(const struct planes *l, const struct planes_blocks *b, con
     double issue = (fmas * (cpu->fma ? 1 : 2) + src + shuffles + weights * broadcast_issues(cpu, width) +
                     TURN / (double)p->step) /
                    ISSUE_WIDTH;
-    fma += shuffles / rate(cpu, cpu->fma_per_cycle, p->vec) / 2; /* on one of the units' ports */
+    fma += shuffles / rate(cpu, cpu->fma_per_cycle, p->vec) / 2; /* they take half the place of an FMA */
     cost->fma += times * fma, cost->loads += times * loads;
     cost->issue += times * issue, cost->latency += times * latency;
     cost->cycles += times * together((const double[]){fma, loads, issue, latency}, 4);
