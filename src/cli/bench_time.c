@@ -68,11 +68,12 @@ static double calibrate(struct contender *c)
     return call_us * (double)c->batch;
 }
 
-/* Brings back the caches that the others used, and wakes its own threads. */
+/* Brings back the caches that the others used, and wakes its own threads. One call is not enough: what it
+ * brings back of a tensor of some MB, L3 may drop before the next. */
 static void revive(const struct contender *c, bool threads)
 {
     double end = now_us() + (threads ? spread_us : 0);
-    do run_timed(c, 1);
+    do run_timed(c, WARM_CALLS);
     while (now_us() < end);
 }
 
