@@ -59,9 +59,8 @@ void disk_name(const char *key, char name[DISK_NAME_ROOM]);
 
 /* ---- disk_dir: the directory ---- */
 
-/* The directory, opened and found to be safe; `make`: made, if it is not there. Negative: why tells; its text
- * is
- * "" if it is not there. */
+/* The directory, opened and found to be safe; `make`: made, if it is not there. Negative: why tells; its
+ * text is "" if it is not there. */
 int dir_open(const struct disk *disk, bool make, struct kiln_error *why);
 
 /* OK if an open file or directory may be believed: it belongs to us, and nobody else may write to it. */

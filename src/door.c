@@ -28,8 +28,7 @@ static const char *const places[] = {MODULE, "kiln/" MODULE, "../lib/kiln/" MODU
 enum { PLACES = sizeof places / sizeof *places };
 
 /* The file that holds this code; false if the system does not tell. The program itself has no name in the
- * list of loaded objects. Asked for by the address of a table, since ISO C does not let a function's be cast.
- */
+ * list of loaded objects. Asked for by the address of a table: ISO C lets no function's be cast. */
 static bool own_file(char path[PATH_MAX])
 {
     Dl_info info;

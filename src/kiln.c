@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "buffer.h"
 #include "context.h"
 #include "conv.h"
 #include "disk.h"
@@ -224,29 +225,6 @@ static enum kiln_status job_do(struct job *job, job_work *work, void *arg, struc
 }
 
 /* ---- compiling ---- */
-
-/* A sink that keeps everything, with a terminator behind it. */
-struct buffer {
-    char *bytes;
-    size_t count, room;
-    bool failed;
-};
-
-static void buffer_sink(void *user, const char *bytes, size_t count)
-{
-    struct buffer *b = user;
-    size_t need = b->count + count + 1;
-    if (need > b->room && !b->failed) {
-        char *grown = realloc(b->bytes, 2 * need);
-        b->failed = !grown;
-        if (grown) b->bytes = grown;
-        if (grown) b->room = 2 * need;
-    }
-    if (b->failed) return;
-    if (count) memcpy(b->bytes + b->count, bytes, count);
-    b->count += count;
-    b->bytes[b->count] = '\0';
-}
 
 static double thread_ms(void)
 {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "buffer.h"
 #include "context.h"
 #include "conv.h"
 #include "run.h"
@@ -291,33 +292,14 @@ static enum kiln_status tune_read(struct tune *t, const struct kiln_options *opt
     return KILN_STATUS_OK;
 }
 
-/* Appends the bytes of a sink to a text. */
-struct lines {
-    char *text;
-    size_t length;
-    bool failed;
-};
-
-static void lines_sink(void *user, const char *bytes, size_t count)
-{
-    struct lines *l = user;
-    char *grown = l->failed ? NULL : realloc(l->text, l->length + count + 1);
-    l->failed = !grown;
-    if (!grown) return;
-    l->text = grown;
-    memcpy(grown + l->length, bytes, count);
-    l->length += count;
-    grown[l->length] = '\0';
-}
-
 /* Adds to the lines those that kiln_candidates tells for an effort. */
-static enum kiln_status lines_add(struct tune *t, struct lines *l, enum kiln_effort effort, int count,
+static enum kiln_status lines_add(struct tune *t, struct buffer *l, enum kiln_effort effort, int count,
                                   struct kiln_error *error)
 {
     struct kiln_options o = t->options;
     o.effort = effort, o.candidates = count;
-    if (l->length) lines_sink(l, "\n", 1);
-    enum kiln_status status = kiln_candidates(t->k, &t->conv, &o, lines_sink, l, error);
+    if (l->count) buffer_sink(l, "\n", 1);
+    enum kiln_status status = kiln_candidates(t->k, &t->conv, &o, buffer_sink, l, error);
     if (status == KILN_STATUS_OK && l->failed)
         return fail(error, KILN_STATUS_MEMORY, "no memory for a list of plans");
     return status;
@@ -327,7 +309,7 @@ static enum kiln_status lines_add(struct tune *t, struct lines *l, enum kiln_eff
 static bool known_tell(struct tune *t)
 {
     struct kiln_tuned *r = t->result;
-    struct lines l = {0};
+    struct buffer l = {0};
     struct advice advice;
     const char *other;
     const struct wisdom_key key = {t->conv_text, t->isa, t->k->threads};
@@ -335,8 +317,8 @@ static bool known_tell(struct tune *t)
     if (advice.threads != t->k->threads || advice.us <= 0) return false;
     r->known = !lines_add(t, &l, KILN_EFFORT_WISDOM_ONLY, 0, NULL);
     r->us = advice.us;
-    if (r->known) snprintf(r->line, sizeof r->line, "%s  # %s", l.text, advice.comment);
-    free(l.text);
+    if (r->known) snprintf(r->line, sizeof r->line, "%s  # %s", l.bytes, advice.comment);
+    free(l.bytes);
     return r->known;
 }
 
@@ -345,19 +327,19 @@ static enum kiln_status tune_run(struct tune *t, struct kiln_error *error)
     static const int counts[] = {[KILN_EFFORT_ESTIMATE] = 1,
                                  [KILN_EFFORT_MEASURE] = MEASURE_CANDIDATES,
                                  [KILN_EFFORT_EXHAUSTIVE] = EXHAUSTIVE_CANDIDATES};
-    struct lines l = {0}, wise = {0};
+    struct buffer l = {0}, wise = {0};
     enum kiln_status status = lines_add(t, &l, KILN_EFFORT_ESTIMATE, counts[t->options.effort], error);
     if (!status && !lines_add(t, &wise, KILN_EFFORT_WISDOM_ONLY, 0, NULL)) {
-        lines_sink(&l, "\n", 1);
-        lines_sink(&l, wise.text, wise.length);
+        buffer_sink(&l, "\n", 1);
+        buffer_sink(&l, wise.bytes, wise.count);
     }
-    for (const char *c = l.text; !status && c; c = strchr(c + 1, '\n')) t->result->candidates++;
+    for (const char *c = l.bytes; !status && c; c = strchr(c + 1, '\n')) t->result->candidates++;
     if (!status) status = course_make(&t->course, &t->conv, error);
-    if (!status) status = heats(t, l.text, error);
+    if (!status) status = heats(t, l.bytes, error);
     if (!status) status = final(t, error);
     if (!status) status = found_keep(t, error);
-    free(l.text);
-    free(wise.text);
+    free(l.bytes);
+    free(wise.bytes);
     return status;
 }
 

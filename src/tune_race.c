@@ -11,6 +11,8 @@
 /* Shorter samples are made of several calls: the clock's own cost and resolution drown in so long a time. */
 static const double sample_us = 100;
 
+enum { WARM_CALLS = 3 };
+
 double race_seconds(void)
 {
     struct timespec t;
@@ -67,13 +69,13 @@ void course_free(struct course *course)
 
 /* ---- racers ---- */
 
-/* Microseconds of one call, of `calls` together. What ran before has filled the caches and gone: a first
- * call is not counted. */
+/* Microseconds of one call, of `calls` together. What ran before has filled the caches and gone: the first
+ * calls are not counted; one alone does not bring back a tensor of some MB. */
 static double racer_time(const struct racer *r, const struct course *course, size_t calls)
 {
     struct kiln_args args = course->args;
     args.weights = r->packed;
-    kiln_run(r->plan, &args, NULL);
+    for (int i = 0; i < WARM_CALLS; i++) kiln_run(r->plan, &args, NULL);
     double begin = race_seconds();
     for (size_t i = 0; i < calls; i++) kiln_run(r->plan, &args, NULL);
     return (race_seconds() - begin) * 1e6 / (double)calls;

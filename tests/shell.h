@@ -4,8 +4,10 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* What the last command wrote, to standard output and standard error together. */
 static char wrote[1 << 16];
@@ -22,6 +24,26 @@ static inline int shell(const char *line)
     int status = pclose(pipe);
     cr_assert(WIFEXITED(status), "%s was killed", line);
     return WEXITSTATUS(status);
+}
+
+/* Tests run inside a folder of their own, made from a name that ends in XXXXXX. */
+static inline void folder_enter(char *folder)
+{
+    cr_assert(getenv("KILN"), "KILN must be the path of the program");
+    cr_assert(mkdtemp(folder) && chdir(folder) == 0);
+}
+
+static inline void folder_leave(const char *folder)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+static inline void file_put(const char *name, const char *text)
+{
+    FILE *file = fopen(name, "w");
+    cr_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
 struct expected {

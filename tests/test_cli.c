@@ -22,12 +22,6 @@ int complain(const char *format, ...)
 
 static char folder[] = "/tmp/kiln-cli-XXXXXX";
 
-static void file_put(const char *name, const char *text)
-{
-    FILE *file = fopen(name, "w");
-    cr_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
-}
-
 static void array_put(const char *name, int rank, int64_t a, int64_t b, int64_t c, int64_t d)
 {
     float data[] = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -38,8 +32,7 @@ static void array_put(const char *name, int rank, int64_t a, int64_t b, int64_t 
 /* Tests run inside the folder, with the example's tensors at $CHAIN. */
 static void folder_make(void)
 {
-    cr_assert(getenv("KILN"), "KILN must be the path of the program");
-    cr_assert(mkdtemp(folder) && chdir(folder) == 0);
+    folder_enter(folder);
     setenv("CHAIN", SOURCE_DIR "/examples/chain", 1);
     file_put("good.txt",
              "# a comment\n\nconv ic2 iw8 oc3 kw3 f32 nhwc # behind\n  mb1ic8ih7oc8oh7kh3ph1 \t\n");
@@ -54,12 +47,7 @@ static void folder_make(void)
     array_put("two.npy", 1, 2, 0, 0, 0);
 }
 
-static void folder_remove(void)
-{
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    cr_assert_eq(system(command), 0);
-}
+static void folder_remove(void) { folder_leave(folder); }
 
 TestSuite(cli, .init = folder_make, .fini = folder_remove, .timeout = 300);
 

@@ -111,9 +111,9 @@ static const struct machine {
     enum kiln_layout layout;
     int exact, transforming;
 } machines[] = {
-    {"avx512", KILN_LAYOUT_NHWC, 2, 0},  {"avx512", KILN_LAYOUT_NCHW, 22, 0},
-    {"avx2", KILN_LAYOUT_NHWC, 16, 33},  {"avx2", KILN_LAYOUT_NCHW, 24, 26},
-    {"sse2", KILN_LAYOUT_NHWC, 115, 43}, {"sse2", KILN_LAYOUT_NCHW, 185, 19},
+    {"avx512", KILN_LAYOUT_NHWC, 1, 0}, {"avx512", KILN_LAYOUT_NCHW, 20, 0},
+    {"avx2", KILN_LAYOUT_NHWC, 10, 27}, {"avx2", KILN_LAYOUT_NCHW, 13, 24},
+    {"sse2", KILN_LAYOUT_NHWC, 79, 38}, {"sse2", KILN_LAYOUT_NCHW, 147, 9},
 };
 enum { MACHINES = sizeof machines / sizeof *machines };
 

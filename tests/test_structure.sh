@@ -22,7 +22,7 @@ probe cpu
 interp explain_at
 wisdom
 image
-load
+buffer load
 perf
 cache disk
 pool

@@ -9,12 +9,6 @@
 
 static char folder[] = "/tmp/kiln-tune-XXXXXX";
 
-static void file_put(const char *name, const char *text)
-{
-    FILE *file = fopen(name, "w");
-    cr_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
-}
-
 /* Six convolutions, two of them twice. */
 static const char list[] = "conv ic8 iw8 oc8 kw3 f32 nhwc\n"
                            "conv ic8 iw9 oc8 kw3 f32 nhwc # behind\n"
@@ -27,18 +21,12 @@ static const char list[] = "conv ic8 iw8 oc8 kw3 f32 nhwc\n"
 
 static void folder_make(void)
 {
-    cr_assert(getenv("KILN"), "KILN must be the path of the program");
-    cr_assert(mkdtemp(folder) && chdir(folder) == 0);
+    folder_enter(folder);
     unsetenv("KILN_WISDOM");
     file_put("list", list);
 }
 
-static void folder_remove(void)
-{
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    cr_assert_eq(system(command), 0);
-}
+static void folder_remove(void) { folder_leave(folder); }
 
 TestSuite(tune, .init = folder_make, .fini = folder_remove, .timeout = 300);
 
@@ -195,11 +183,12 @@ Test(tune, refuses)
     kiln_destroy(k);
 }
 
-/* Every fourth call and that behind it take long: of two times of one plan, in turns, one always does. */
+/* Four calls take long, then four do not: of the times of one plan, each of one call behind three that warm
+ * up, every second is long. */
 static void unsteady(void *user, size_t count, void (*work)(void *arg, size_t i), void *arg)
 {
     unsigned *calls = user;
-    bool slow = (*calls)++ / 2 % 2;
+    bool slow = (*calls)++ / 4 % 2;
     for (size_t i = 0; i < count; i++) work(arg, i);
     for (int i = 0; i < (slow ? 40 : 10); i++) nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
 }

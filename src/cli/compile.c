@@ -2,11 +2,11 @@
 #include "ask.h"
 #include "commands.h"
 #include "lists.h"
+#include "tune.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 struct compile {
@@ -43,13 +43,6 @@ static int report(const struct compile *c, struct kiln_plan **plans)
         putchar('\n');
     }
     return status;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static void report_sums(const struct compile *c, struct kiln *k, double seconds)
@@ -104,9 +97,9 @@ static int compile_all(struct compile *c, struct kiln *k)
     if (!arrays_make(&a, &c->common) || !c->errors) {
         complain("no memory for %zu convolutions", count);
     } else {
-        double start = now();
+        double start = show_seconds();
         kiln_compile_many(k, a.convs, a.each, count, c->jobs, a.plans, show, c, NULL);
-        double seconds = now() - start;
+        double seconds = show_seconds() - start;
         status = report(c, a.plans);
         report_sums(c, k, seconds);
     }

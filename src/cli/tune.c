@@ -112,17 +112,38 @@ static const struct page page = {.name = "tune",
                                  .count = sizeof flags / sizeof *flags,
                                  .most = 100000};
 
-/* Whether line i asks for what an earlier one does. */
-static bool line_repeats(const struct lines *lines, size_t i)
+/* A line as what it asks for, and its number. */
+struct asked {
+    char *text;
+    size_t index;
+};
+
+static int compare_asked(const void *a, const void *b)
 {
-    char text[KILN_TEXT_MAX], other[KILN_TEXT_MAX];
-    kiln_conv_print(&lines->at[i].conv, text, sizeof text);
-    for (size_t j = 0; j < i; j++) {
-        const char *a = lines->at[i].machine, *b = lines->at[j].machine;
-        kiln_conv_print(&lines->at[j].conv, other, sizeof other);
-        if (!strcmp(text, other) && !strcmp(a ? a : "", b ? b : "")) return true;
+    const struct asked *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+/* Marks in `again` the lines that ask for what an earlier one does; false: no memory. */
+static bool lines_repeat(const struct lines *lines, bool *again)
+{
+    char conv[KILN_TEXT_MAX];
+    struct asked *asked = calloc(lines->count, sizeof *asked);
+    size_t made = 0;
+    for (; asked && made < lines->count; made++) {
+        const struct line *line = &lines->at[made];
+        kiln_conv_print(&line->conv, conv, sizeof conv);
+        asked[made].index = made;
+        if (asprintf(&asked[made].text, "%s|%s", conv, line->machine ? line->machine : "") < 0) break;
     }
-    return false;
+    bool good = made == lines->count;
+    if (good) qsort(asked, made, sizeof *asked, compare_asked);
+    for (size_t i = 1; good && i < made; i++)
+        again[asked[i].index] = !strcmp(asked[i].text, asked[i - 1].text);
+    while (made > 0) free(asked[--made].text);
+    free(asked);
+    return good;
 }
 
 /* Leaves in the list each convolution once, and of these those of the shard: by turns, as players are dealt
@@ -133,18 +154,14 @@ static void lines_deal(struct tune *t)
     size_t different = 0;
     left.at = calloc(lines->count, sizeof *left.at);
     if (!left.at) exit(complain("no memory for the list of convolutions"));
-    bool *taken = calloc(lines->count, sizeof *taken);
-    if (!taken) exit(complain("no memory for the list of convolutions"));
+    bool *again = calloc(lines->count, sizeof *again);
+    if (!again || !lines_repeat(lines, again)) exit(complain("no memory for the list of convolutions"));
     for (size_t i = 0; i < lines->count; i++) {
-        if (line_repeats(lines, i)) continue;
-        taken[i] = different++ % (size_t)t->shards == (size_t)t->shard - 1;
+        if (again[i] || different++ % (size_t)t->shards != (size_t)t->shard - 1) continue;
+        left.at[left.count++] = lines->at[i];
+        lines->at[i] = (struct line){0};
     }
-    for (size_t i = 0; i < lines->count; i++)
-        if (taken[i]) {
-            left.at[left.count++] = lines->at[i];
-            lines->at[i] = (struct line){0};
-        }
-    free(taken);
+    free(again);
     lines_free(lines);
     left.room = left.count;
     *lines = left;
@@ -190,7 +207,8 @@ static bool file_add(struct tune *t, const char *line)
 static void show_progress(void *user, const struct kiln_tuned *so_far, double seconds)
 {
     const struct tune *t = user;
-    show_put(&t->show, so_far, seconds);
+    (void)seconds;
+    show_put(&t->show, so_far);
 }
 
 static enum kiln_status conv_tune(struct tune *t, const struct line *line, struct kiln_tuned *found,
@@ -232,7 +250,7 @@ static bool line_tune(struct tune *t, const struct line *line)
     struct kiln_tuned found = {0};
     struct kiln_error error;
     kiln_conv_print(&line->conv, t->show.text, sizeof t->show.text);
-    show_put(&t->show, &found, 0);
+    show_put(&t->show, &found);
     enum kiln_status status = conv_tune(t, line, &found, &error);
     show_clear(&t->show);
     t->show.done++;

@@ -16,7 +16,7 @@ struct show {
 
 double show_seconds(void); /* of a clock that only goes forward */
 void show_clear(const struct show *show);
-void show_put(const struct show *show, const struct kiln_tuned *so_far, double seconds);
+void show_put(const struct show *show, const struct kiln_tuned *so_far);
 
 /* ---- what it reports ---- */
 

@@ -30,12 +30,11 @@ static double left(const struct show *show, double done)
     return show->total > 0 ? fmin(rest, fmax(show->total - gone, 0)) : rest;
 }
 
-void show_put(const struct show *show, const struct kiln_tuned *so_far, double seconds)
+void show_put(const struct show *show, const struct kiln_tuned *so_far)
 {
     enum { BAR = 20, SHOWN = 48 }; /* what wraps around is not erased */
     char bar[BAR + 1];
     if (!show->terminal) return;
-    (void)seconds;
     double part = so_far->candidates ? (double)so_far->tried / so_far->candidates : 0;
     double done = (double)show->done + part;
     int filled = (int)(done / (double)show->count * BAR), rest = (int)left(show, done);

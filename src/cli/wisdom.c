@@ -1,6 +1,7 @@
 /* kiln wisdom: files of wisdom joined, listed and checked. */
 #include "ask.h"
 #include "commands.h"
+#include "lists.h"
 #include "output.h"
 
 #include <errno.h>
@@ -116,10 +117,13 @@ static void sink_check(void *user, const char *bytes, size_t count)
     char line[4 * KILN_TEXT_MAX];
     snprintf(line, sizeof line, "%.*s", (int)count, bytes);
     line[strcspn(line, "#\n")] = '\0';
+    char isa[WORD_ROOM];
     struct kiln_options options = {.size = sizeof options, .schedule = line};
-    enum kiln_status status = kiln_conv_parse(&conv, line, &error);
+    enum kiln_status status = isa_status(w->k, plan_word(line, 2, isa), &error);
+    bool foreign = status != KILN_STATUS_OK;
+    if (!foreign) status = kiln_conv_parse(&conv, line, &error);
     if (status == KILN_STATUS_OK) status = kiln_candidates(w->k, &conv, &options, sink_nothing, NULL, &error);
-    bool foreign = status == KILN_STATUS_UNSUPPORTED || (status && strstr(error.text, "isa is"));
+    foreign = foreign || status == KILN_STATUS_UNSUPPORTED;
     *(status == KILN_STATUS_OK ? &w->good : foreign ? &w->skipped : &w->bad) += 1;
     if (status == KILN_STATUS_OK) return;
     printf("%s %s: ", foreign ? "skip" : "FAIL", line);

@@ -194,15 +194,6 @@ static void tile_cost(const struct depthwise *d, const struct seg *r, const stru
 
 /* ---- memory ---- */
 
-static double src_bytes(const struct depthwise *d)
-{
-    return 4.0 * (double)(d->g.n * d->p->conv.ic) * (double)(d->g.h.in * d->g.w.in);
-}
-static double dst_bytes(const struct depthwise *d)
-{
-    return 4.0 * (double)(d->g.n * d->p->conv.oc) * (double)(d->g.h.out * d->g.w.out);
-}
-
 /* Rows of src that one row of tiles reads. */
 static double rows_seen(const struct depthwise *d)
 {
@@ -236,13 +227,13 @@ static double disorder(const struct depthwise *d)
 
 static bool beyond_l3(const struct depthwise *d)
 {
-    return home_of(&d->p->cpu, src_bytes(d) + dst_bytes(d)) == HOME_MEMORY;
+    return home_of(&d->p->cpu, src_bytes(&d->p->conv) + dst_bytes(&d->p->conv)) == HOME_MEMORY;
 }
 
 static double memory_cycles(const struct depthwise *d)
 {
     const struct plan *p = d->p;
-    double src = src_bytes(d), dst = dst_bytes(d), flow = stream_rate(&p->cpu, src + dst);
+    double src = src_bytes(&p->conv), dst = dst_bytes(&p->conv), flow = stream_rate(&p->cpu, src + dst);
     if (p->by == BY_PX || !beyond_l2(&p->cpu, src + dst)) return (src + dst) / flow;
     double cycles = (src * src_reads(d) + dst) / flow * disorder(d);
     if (!beyond_l3(d)) return cycles / 1.5; /* L3 gives more to several streams than to one */

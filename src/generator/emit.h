@@ -10,6 +10,8 @@
 
 typedef LLVMValueRef value;
 
+enum { MAX_LANES = 64 }; /* of vectors, also of two in a row */
+
 struct emit {
     const struct cpu *cpu;
     LLVMContextRef context;

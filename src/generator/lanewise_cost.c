@@ -130,8 +130,7 @@ struct cost lanewise_cost(const struct plan *p)
     }
     c.tile_fmas = p->ow * p->oh * l.sums * l.g.w.kernel * (p->unroll == UNROLL_KH ? l.g.h.kernel : 1);
     c.tile_loads = c.tile_fmas / l.sums + c.tile_fmas / (p->ow * p->oh);
-    double src = 4.0 * (double)(p->conv.n * p->conv.ic * p->conv.ih * p->conv.iw);
-    double dst = 4.0 * (double)(l.g.n * p->conv.oc) * (double)(l.g.h.out * l.g.w.out);
+    double src = src_bytes(&p->conv), dst = dst_bytes(&p->conv);
     double weights = 4.0 * (double)(l.blocks * l.floats), bytes = src + dst;
     /* Beyond L2 a pass over some of the channels streams worse than one over whole pixels. */
     bool scattered = p->by == BY_OC && l.passes > 1 && beyond_l2(&p->cpu, bytes);

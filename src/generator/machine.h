@@ -3,6 +3,7 @@
 #ifndef KILN_GENERATOR_MACHINE_H
 #define KILN_GENERATOR_MACHINE_H
 
+#include "conv.h"
 #include "cpu.h"
 
 #include <math.h>
@@ -65,6 +66,10 @@ static inline double together(const double *parts, int n)
     for (int i = 0; i < n; i++) sum += parts[i] * parts[i] * parts[i] * parts[i];
     return sqrt(sqrt(sum));
 }
+
+/* Bytes of whole f32 tensors. */
+static inline double src_bytes(const struct kiln_conv *c) { return 4.0 * (double)conv_src_count(c); }
+static inline double dst_bytes(const struct kiln_conv *c) { return 4.0 * (double)conv_dst_count(c); }
 
 static inline double larger(double x, double y) { return x > y ? x : y; }
 

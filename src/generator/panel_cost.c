@@ -156,9 +156,9 @@ static void stream_cost(const struct panel *l, struct cost *cost)
 {
     const struct kiln_conv *c = &l->p->conv;
     const struct cpu *cpu = &l->p->cpu;
-    double src = 4.0 * (double)(l->g.gathered ? l->g.w.in * c->ic : c->n * c->ic * c->ih * c->iw);
+    double src = l->g.gathered ? 4.0 * (double)(l->g.w.in * c->ic) : src_bytes(c);
     double weights = 0, passes = 0;
-    double dst = 4.0 * (double)(l->g.n * c->oc) * (double)(l->g.h.out * l->g.w.out);
+    double dst = dst_bytes(c);
     for (const struct blocks *b = l->blocks; b < l->blocks + l->n_blocks; b++) {
         weights += 4.0 * (double)(l->g.g * b->count * b->floats);
         passes += (double)b->count;
@@ -177,8 +177,7 @@ static double gather_cycles(const struct panel *l)
     const struct plan *p = l->p;
     double pixels = l->g.gathered ? (double)l->g.w.in : 0, bytes = 4.0 * pixels * (double)p->conv.ic;
     double vectors = pixels * (double)ceil_div(p->conv.ic, p->vec);
-    return vectors * 3 + bytes / stream_rate(&p->cpu, 4.0 * (double)(p->conv.n * p->conv.ic) *
-                                                          (double)(p->conv.ih * p->conv.iw));
+    return vectors * 3 + bytes / stream_rate(&p->cpu, src_bytes(&p->conv));
 }
 
 struct cost panel_cost(const struct plan *p)

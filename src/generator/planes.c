@@ -116,11 +116,6 @@ static double image_bytes(const struct planes *l)
     return 4.0 * (double)l->g.ic * (double)(l->g.h.in * l->g.w.in);
 }
 
-static double dst_bytes(const struct planes *l)
-{
-    return 4.0 * (double)(l->g.n * l->p->conv.oc) * (double)(l->g.h.out * l->g.w.out);
-}
-
 /* Cycles in which a tile's sums become dst. More lines than so many are more than the core writes side by
  * side: of 3 to 64 channels at 224x224 each store of 24 planes took 4 cycles longer than of 16, of 24 to 144
  * at 56x56 2. */
@@ -131,7 +126,7 @@ static double store_cycles(const struct planes *l, const struct planes_blocks *b
     const struct cpu *cpu = &p->cpu;
     double width = (double)ceil_div(c->n, p->vec), ops = 1.5 + (double)p->conv.post_count;
     double lanes = c->n % p->vec && !cpu->masks ? (double)(c->n % p->vec) : 0; /* stored one by one */
-    double late = b->channels * width > LINES && beyond_l2(cpu, dst_bytes(l)) ? LATE * width : 0;
+    double late = b->channels * width > LINES && beyond_l2(cpu, dst_bytes(&l->p->conv)) ? LATE * width : 0;
     return b->channels * ((width * ops + lanes) / rate(cpu, cpu->load_per_cycle, p->vec) + late);
 }
 
@@ -167,8 +162,8 @@ static void tile_cost(const struct planes *l, const struct planes_blocks *b, con
 static double memory_cycles(const struct planes *l)
 {
     const struct cpu *cpu = &l->p->cpu;
-    double src = (double)(l->g.n * l->g.g) * image_bytes(l);
-    double weights = 4.0 * (double)sizes(l->p).packed, dst = dst_bytes(l),
+    double src = src_bytes(&l->p->conv);
+    double weights = 4.0 * (double)sizes(l->p).packed, dst = dst_bytes(&l->p->conv),
            writes = beyond_l2(cpu, dst) ? 2 * dst : dst;
     return weights / stream_rate(cpu, weights) + src / stream_rate(cpu, src) + writes / stream_rate(cpu, dst);
 }

@@ -35,7 +35,6 @@ bool pixels_inside(const struct span *a, const struct seg *s, int64_t q, int vec
 /* x, but lane i is lane i * stride of all vectors so far in a row where it lies in y, number j of them. */
 static value every(struct emit *e, value x, value y, int j, int64_t stride)
 {
-    enum { MAX_LANES = 16 };
     int lanes[MAX_LANES], vec = e->lanes;
     assert(vec <= MAX_LANES);
     for (int i = 0; i < vec; i++) {

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { F32_BYTES = 4, MAX_LANES = 64 };
+enum { F32_BYTES = 4 };
 
 static value call(struct emit *e, const char *name, LLVMTypeRef *over, size_t n_over, value *args, unsigned n)
 {

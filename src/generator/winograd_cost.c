@@ -170,10 +170,11 @@ static double weights_bytes(const struct winograd *w)
 static double stream_cycles(const struct winograd *w, double weights)
 {
     const struct cpu *cpu = &w->p->cpu;
-    double v = 4.0 * (double)(w->products * w->v_step), sums = 4.0 * (double)(w->products * w->sums_step);
-    double blocks = (double)(w->g.g * w->blocks), passes = (double)w->oc_blocks, cycles = 0;
+    double v = 4.0 * (double)(w->products * w->v_step), v_and_sums = transformed_bytes(w), cycles = 0;
+    double blocks = (double)(w->g.g * w->blocks), passes = (double)w->oc_blocks;
     if (beyond_l2(cpu, weights)) cycles += (double)w->blocks * weights / stream_rate(cpu, weights);
-    if (beyond_l2(cpu, v + sums)) cycles += blocks * (v + passes * (v + 2 * sums)) / transformed_rate(w);
+    if (beyond_l2(cpu, v_and_sums))
+        cycles += blocks * (v + passes * (2 * v_and_sums - v)) / transformed_rate(w);
     return cycles;
 }
 
@@ -183,8 +184,7 @@ static double scattered_cycles(const struct winograd *w, double weights)
 {
     enum { SLOWER = 2 };
     const struct kiln_conv *c = &w->p->conv;
-    double src = 4.0 * (double)(c->n * c->ic * c->ih * c->iw);
-    double dst = 4.0 * (double)(c->n * c->oc) * (double)(w->g.h.out * w->g.w.out), all = src + dst + weights;
+    double src = src_bytes(c), dst = dst_bytes(c), all = src + dst + weights;
     return beyond_l2(&w->p->cpu, src + dst) ? SLOWER * (src + 2 * dst) / stream_rate(&w->p->cpu, all) : 0;
 }
 

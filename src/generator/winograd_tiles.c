@@ -4,8 +4,6 @@
 
 #include "taps.h"
 
-enum { MAX_LANES = 16 };
-
 /* A strip of the block: tiles [lo, hi) of one row of tiles. */
 struct strip {
     value lo, hi, slot;  /* slot: of tile `lo`, in the block */
