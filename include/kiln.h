@@ -253,7 +253,8 @@ typedef void kiln_compiled(void *user, size_t index, size_t done, size_t count,
  * to 1024; 0: one for each processor that this thread may use. options: NULL, or count pointers, each of
  * which may be NULL. plans[i] is then the plan of convs[i], which the caller releases, or NULL. compiled may
  * be NULL. OK: all have plans. INVALID: k, convs, count, jobs or plans, and nothing was done. Otherwise the
- * status and the sentence of the first that has none, named by its index; the others have theirs. */
+ * status and the sentence of the first that has none, named by its index; the others have theirs. MEMORY:
+ * also for the list of them; then none has a plan. */
 KILN_API enum kiln_status kiln_compile_many(struct kiln *k, const struct kiln_conv *convs,
                                             const struct kiln_options *const *options, size_t count, int jobs,
                                             struct kiln_plan **plans, kiln_compiled *compiled, void *user,

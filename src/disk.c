@@ -267,6 +267,7 @@ void disk_put(struct disk *disk, const char *key, const char *maker, const struc
     if (maker) disk_stamp(maker, stamp);
     disk_name(key, name);
     char *bytes = file_compose(key, stamp, image, &count);
+    if (!bytes) fail(why, KILN_STATUS_MEMORY, "not written: too large, or no memory for it");
     int dir = bytes ? dir_open(disk, true, why) : -1;
     if (dir >= 0) file_put(disk, dir, name, bytes, count, why);
     if (dir >= 0) close(dir);

@@ -216,6 +216,9 @@ enum kiln_status dir_list(int dir, kiln_cache_visit *visit, void *user, struct k
         struct held held;
         if (!f->entry) continue;
         bool sound = !found_read(dir, f, &held, &why);
+        if (!sound && why.status == KILN_STATUS_MEMORY)
+            status = fail(error, why.status, "no memory to read %s", f->name);
+        if (status) break;
         const struct kiln_cache_entry entry = {.file = f->name,
                                                .plan = sound ? image_text(held.image) : NULL,
                                                .key = sound ? held.key : NULL,

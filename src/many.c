@@ -135,6 +135,7 @@ enum kiln_status kiln_compile_many(struct kiln *k, const struct kiln_conv *convs
     size_t most = jobs ? (size_t)jobs : (size_t)context_processors();
     if (!order_make(&m)) {
         free(m.order);
+        for (size_t i = 0; i < count; i++) plans[i] = NULL;
         return fail(error, KILN_STATUS_MEMORY, "no memory for a list of %zu convolutions", count);
     }
     pthread_mutex_init(&m.lock, NULL);

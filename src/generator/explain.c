@@ -309,30 +309,32 @@ static const struct contender *second_of(const struct choice *choice)
     return second;
 }
 
-static void put_runners_up(const struct choice *choice, const struct limits *limits, struct text *t)
+static enum kiln_status put_runners_up(const struct choice *choice, const struct limits *limits,
+                                       struct text *t, struct kiln_error *error)
 {
     const struct contender *winner = &choice->contenders[choice->winner], *second = second_of(choice);
     const struct rival chosen = {&winner->best, &winner->cost};
     struct contender other;
     text_put(t, "\n  runners-up\n");
     if (second) put_rival(second->algo->name, &(struct rival){&second->best, &second->cost}, &chosen, t);
-    if (!planner_alternative(&winner->best, limits, &other, NULL) && other.has_best)
+    enum kiln_status status = planner_alternative(&winner->best, limits, &other, error);
+    if (status) return status;
+    if (other.has_best)
         put_rival("other tile", &(struct rival){&other.best, &other.cost}, &chosen, t);
     else if (!second)
         text_put(t, "  none\n");
+    return KILN_STATUS_OK;
 }
 
-void explain_choice(const struct choice *choice, const struct limits *limits, const struct plan *given,
-                    struct text *t)
+enum kiln_status explain_choice(const struct choice *choice, const struct limits *limits,
+                                const struct plan *given, struct text *t, struct kiln_error *error)
 {
     const struct contender *winner = &choice->contenders[choice->winner];
     text_put(t, given ? "\n  the schedule was given; the planner's candidates\n" : "\n  candidates\n");
     for (int i = 0; i < algo_count; i++) put_contender(&choice->contenders[i], winner, t);
-    if (given) {
-        struct cost cost = given->algo->cost(given);
-        text_put(t, "\n  beside the planner's choice\n");
-        put_rival("given", &(struct rival){given, &cost}, &(struct rival){&winner->best, &winner->cost}, t);
-    } else {
-        put_runners_up(choice, limits, t);
-    }
+    if (!given) return put_runners_up(choice, limits, t, error);
+    struct cost cost = given->algo->cost(given);
+    text_put(t, "\n  beside the planner's choice\n");
+    put_rival("given", &(struct rival){given, &cost}, &(struct rival){&winner->best, &winner->cost}, t);
+    return KILN_STATUS_OK;
 }

@@ -10,8 +10,9 @@ void explain_plan(const struct plan *p, struct text *t);
 
 /* A line per algorithm: the schedule chosen or the best of it with its estimate, or why not; then the
  * runners-up, each with what it loses on: the best of another algorithm, and of the chosen one with another
- * tile. `given`: the plan explained before was the caller's, and is compared with the choice instead. */
-void explain_choice(const struct choice *choice, const struct limits *limits, const struct plan *given,
-                    struct text *t);
+ * tile. `given`: the plan explained before was the caller's, and is compared with the choice instead. MEMORY.
+ */
+enum kiln_status explain_choice(const struct choice *choice, const struct limits *limits,
+                                const struct plan *given, struct text *t, struct kiln_error *error);
 
 #endif

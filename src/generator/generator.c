@@ -161,40 +161,56 @@ static enum kiln_status generator_plan(const struct request *r, kiln_sink *sink,
     return status;
 }
 
+/* The plan, and beside it what the planner thought; a schedule that was given needs no choice beside it. */
+static enum kiln_status explain_all(const struct request *r, const struct plan *p, struct text *t,
+                                    struct kiln_error *error)
+{
+    struct choice choice;
+    struct kiln_error why;
+    struct plan asked = {.conv = p->conv, .cpu = p->cpu};
+    struct limits limits = limits_of(r);
+    explain_plan(p, t);
+    enum kiln_status status = choose_plan(r, &asked, &choice, &why);
+    if (!status) return explain_choice(&choice, &limits, r->schedule ? p : NULL, t, error);
+    return status == KILN_STATUS_MEMORY ? fail(error, status, "%s", why.text) : KILN_STATUS_OK;
+}
+
 static enum kiln_status generator_explain(const struct request *r, kiln_sink *sink, void *user,
                                           struct kiln_error *error)
 {
     struct plan p;
-    struct choice choice;
     char *room = malloc(EXPLAIN_ROOM);
     if (!room) return fail(error, KILN_STATUS_MEMORY, "no memory for an explanation");
     struct text t = text_into(room, EXPLAIN_ROOM);
     enum kiln_status status = make_plan(r, &p, error);
-    if (!status) {
-        struct plan asked = {.conv = p.conv, .cpu = p.cpu};
-        explain_plan(&p, &t);
-        struct limits limits = limits_of(r);
-        if (!choose_plan(r, &asked, &choice, NULL))
-            explain_choice(&choice, &limits, r->schedule ? &p : NULL, &t);
-        sink(user, room, t.length < EXPLAIN_ROOM ? t.length : EXPLAIN_ROOM - 1);
-    }
+    if (!status) status = explain_all(r, &p, &t, error);
+    if (!status) sink(user, room, t.length < EXPLAIN_ROOM ? t.length : EXPLAIN_ROOM - 1);
     free(room);
     return status;
 }
 
-/* A list of plan lines, that of the chosen one first and no more. */
+/* A list of plan lines, that of the chosen one first and no more. Nothing is told before the first offer,
+ * which there is only where the list could be made. */
 struct listing {
     char chosen[KILN_TEXT_MAX];
     int left;
+    bool begun;
     kiln_sink *sink;
     void *user;
 };
+
+static void list_begin(struct listing *l)
+{
+    if (!l->begun) l->sink(l->user, l->chosen, strlen(l->chosen));
+    l->begun = true;
+}
 
 static void list_line(void *user, const struct plan *p)
 {
     struct listing *l = user;
     char line[KILN_TEXT_MAX];
     size_t length = plan_print(p, line, sizeof line);
+    list_begin(l);
     if (!l->left || !strcmp(line, l->chosen)) return;
     l->left--;
     l->sink(l->user, "\n", 1);
@@ -206,8 +222,10 @@ static enum kiln_status list_lines(const struct request *r, const struct plan *c
 {
     struct limits limits = limits_of(r);
     struct listing l = {.left = r->candidates - 1, .sink = sink, .user = user};
-    sink(user, l.chosen, plan_print(chosen, l.chosen, sizeof l.chosen));
-    return planner_list(chosen, &limits, (size_t)r->candidates, list_line, &l, error);
+    plan_print(chosen, l.chosen, sizeof l.chosen);
+    enum kiln_status status = planner_list(chosen, &limits, (size_t)r->candidates, list_line, &l, error);
+    if (!status) list_begin(&l);
+    return status;
 }
 
 static enum kiln_status generator_candidates(const struct request *r, kiln_sink *sink, void *user,
