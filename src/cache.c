@@ -1,5 +1,5 @@
-/* cache: a hash table of kernels by key text, with a list in order of use. One lock guards all of it;
- * it is not held while a kernel is made. Keys are compared in full: a hash only finds the bucket.
+/* cache: a hash table of kernels by the bytes of a key, with a list in order of use. One lock guards all of
+ * it; it is not held while a kernel is made. Keys are compared in full: a hash only finds the bucket.
  *
  * An entry belongs to the table and to every thread that waits for it; the last one frees it. An entry
  * being made is in the table, so that others find and await it, but not in the list, so that it is not
@@ -29,7 +29,8 @@ struct entry {
     struct kernel *kernel;
     struct kiln_error error;
     size_t bytes; /* all that this entry holds, counted against the capacity */
-    char *key;    /* right behind the entry */
+    size_t key_bytes;
+    void *key; /* right behind the entry */
 };
 
 struct cache {
@@ -73,10 +74,10 @@ static struct entry **bucket_of(struct cache *c, uint64_t hash)
     return &c->buckets[hash & (c->bucket_count - 1)];
 }
 
-static struct entry *table_find(struct cache *c, uint64_t hash, const char *key)
+static struct entry *table_find(struct cache *c, uint64_t hash, const void *key, size_t bytes)
 {
     struct entry *e = *bucket_of(c, hash);
-    while (e && (e->hash != hash || strcmp(e->key, key) != 0)) e = e->next;
+    while (e && (e->hash != hash || e->key_bytes != bytes || memcmp(e->key, key, bytes) != 0)) e = e->next;
     return e;
 }
 
@@ -155,15 +156,15 @@ void cache_free(struct cache *c)
 
 /* ---- getting ---- */
 
-static struct entry *entry_new(const char *key, uint64_t hash)
+static struct entry *entry_new(uint64_t hash, const void *key, size_t bytes)
 {
-    size_t length = strlen(key) + 1;
-    struct entry *e = calloc(1, sizeof *e + length);
+    struct entry *e = calloc(1, sizeof *e + bytes);
     if (!e) return NULL;
     e->hash = hash;
     e->owners = 1;
-    e->bytes = sizeof *e + length;
-    e->key = memcpy(e + 1, key, length);
+    e->bytes = sizeof *e + bytes;
+    e->key_bytes = bytes;
+    e->key = memcpy(e + 1, key, bytes);
     return e;
 }
 
@@ -214,15 +215,15 @@ static void entry_await(struct cache *c, struct entry *e)
     use_newest(c, e);
 }
 
-enum kiln_status cache_get(struct cache *c, const char *key, cache_make *make, void *user,
+enum kiln_status cache_get(struct cache *c, const void *key, size_t bytes, cache_make *make, void *user,
                            struct kernel **kernel, struct kiln_error *error)
 {
-    uint64_t hash = XXH3_64bits(key, strlen(key));
+    uint64_t hash = XXH3_64bits(key, bytes);
     pthread_mutex_lock(&c->lock);
-    struct entry *e = table_find(c, hash, key);
+    struct entry *e = table_find(c, hash, key, bytes);
     if (e)
         entry_await(c, e);
-    else if ((e = entry_new(key, hash)))
+    else if ((e = entry_new(hash, key, bytes)))
         entry_make(c, e, make, user);
     enum kiln_status status = e ? e->status : KILN_STATUS_MEMORY;
     if (!e)

@@ -92,10 +92,23 @@ bool conv_has(const struct kiln_conv *c, enum kiln_post_kind kind)
 
 bool conv_equal(const struct kiln_conv *a, const struct kiln_conv *b)
 {
-    char x[KILN_TEXT_MAX], y[KILN_TEXT_MAX];
-    size_t length = conv_print(a, x, sizeof x);
-    assert(length < sizeof x);
-    return length == conv_print(b, y, sizeof y) && strcmp(x, y) == 0;
+    struct kiln_conv x, y;
+    conv_canonical(&x, a);
+    conv_canonical(&y, b);
+    return memcmp(&x, &y, sizeof x) == 0;
+}
+
+/* Leaves out what has no meaning: padding, post-ops beyond the count, arguments that a post-op does not
+ * have. */
+void conv_canonical(struct kiln_conv *to, const struct kiln_conv *from)
+{
+    memset(to, 0, sizeof *to);
+    memcpy(to, from, offsetof(struct kiln_conv, post));
+    for (int i = 0; i < from->post_count; i++) {
+        const struct kiln_post *p = &from->post[i];
+        int args = post_args(p->kind);
+        to->post[i] = (struct kiln_post){p->kind, args > 0 ? p->a : 0, args > 1 ? p->b : 0};
+    }
 }
 
 /* ---- checks ---- */

@@ -24,7 +24,9 @@ void conv_set_axis(struct kiln_conv *c, int i, struct axis axis);
 
 /* Below, c has passed conv_check, which makes every result exact. */
 bool conv_equal(const struct kiln_conv *a, const struct kiln_conv *b); /* the same canonical text */
-int conv_dims(const struct kiln_conv *c);                              /* 1, 2 or 3 spatial dimensions */
+/* An equal one, of which every byte follows from that text: to hash, and to compare with memcmp. */
+void conv_canonical(struct kiln_conv *to, const struct kiln_conv *from);
+int conv_dims(const struct kiln_conv *c); /* 1, 2 or 3 spatial dimensions */
 int64_t conv_od(const struct kiln_conv *c);
 int64_t conv_oh(const struct kiln_conv *c);
 int64_t conv_ow(const struct kiln_conv *c);

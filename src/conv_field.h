@@ -71,6 +71,9 @@ extern const struct form form_posts;  /* +relu, +clip(0,6) */
 /* How the i-th post-op is written, such as "+clip(0,6)"; NULL: there is none. */
 const char *post_example(size_t i);
 
+/* How many of the arguments a and b a post-op has; the others mean nothing. */
+int post_args(enum kiln_post_kind kind);
+
 /* Each field of c in the range that it has by itself: numbers not below their least value, enums
  * known, arguments of post-ops finite. INVALID names the field, its value and what is allowed. */
 enum kiln_status fields_check(const struct kiln_conv *c, struct kiln_error *error);

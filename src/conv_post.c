@@ -121,6 +121,7 @@ static const struct post_row {
 static bool post_known(enum kiln_post_kind kind) { return (size_t)kind < COUNT(posts); }
 const char *post_name(enum kiln_post_kind kind) { return post_known(kind) ? posts[kind].name : "?"; }
 
+int post_args(enum kiln_post_kind kind) { return post_known(kind) ? posts[kind].args : 0; }
 const char *post_example(size_t i) { return i < COUNT(posts) ? posts[i].example : NULL; }
 
 static bool posts_takes(const struct field *f, struct word w, struct word *value)
@@ -196,7 +197,7 @@ static void posts_put(struct text *t, const struct field *f, const struct kiln_c
         const struct kiln_post *p = &c->post[i];
         const float numbers[POST_ARGS_MAX] = {p->a, p->b};
         text_put(t, " +%s", post_name(p->kind));
-        int args = post_known(p->kind) ? posts[p->kind].args : 0;
+        int args = post_args(p->kind);
         for (int j = 0; j < args; j++) {
             text_put(t, j ? "," : "(");
             if (isfinite(numbers[j]))

@@ -333,12 +333,12 @@ enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, const char *by, struc
     uint64_t set;
     if (!isa) return KILN_STATUS_OK;
     enum kiln_status status = isa_parse(&level, cpu->arch, isa, by, error);
-    if (status) return status;
+    if (status || level == cpu->isa) return status;
     if (level > cpu->isa) return isa_missing(cpu, isa, by, error);
     bool known = set_parse(&set, cpu->features);
     assert(known);
     (void)known;
-    if (level < cpu->isa) cpu->capped = by;
+    cpu->capped = by;
     cpu_level(cpu, level, set);
     return KILN_STATUS_OK;
 }

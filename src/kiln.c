@@ -3,228 +3,37 @@
 #include "kiln.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "buffer.h"
-#include "context.h"
-#include "conv.h"
-#include "disk.h"
 #include "image.h"
+#include "job.h"
 #include "perf.h"
 #include "run.h"
 #include "status.h"
 #include "text.h"
 
-enum {
-    CANDIDATES_MOST = 4096, /* more than there ever are */
-    KEY_MAX = 2 * KILN_TEXT_MAX + MACHINE_TEXT_MAX + 256,
-};
-
-/* One compilation: what is asked, checked and as text. */
-struct job {
-    struct kiln *k;
-    struct kiln_conv conv;
-    struct kiln_options options;
-    struct cpu cpu;
-    char conv_text[KILN_TEXT_MAX], machine[MACHINE_TEXT_MAX], schedule[KILN_TEXT_MAX], key[KEY_MAX];
-    struct request request;
-    bool wise; /* schedule is wisdom's: */
-    struct advice advice;
-    enum origin { FROM_MEMORY, FROM_DISK, FROM_GENERATOR } origin; /* of the kernel */
-    struct kiln_error found, kept; /* why the cache on disk was not read or not written; "": no reason */
-};
-
-/* ---- what is asked ---- */
-
-static enum kiln_status options_read(struct kiln_options *to, const struct kiln_options *from,
-                                     struct kiln_error *error)
-{
-    *to = (struct kiln_options){.size = sizeof *to};
-    enum kiln_status status =
-        from ? struct_read(to, sizeof *to, from, "kiln_options", error) : KILN_STATUS_OK;
-    if (status) return status;
-    if ((unsigned)to->effort > KILN_EFFORT_WISDOM_ONLY)
-        return fail(error, KILN_STATUS_INVALID,
-                    "effort is %d: must be KILN_EFFORT_ESTIMATE or KILN_EFFORT_WISDOM_ONLY; others are "
-                    "kiln_tune's",
-                    (int)to->effort);
-    if (to->code_budget < 0 || to->code_budget > CODE_BUDGET_MOST)
-        return fail(error, KILN_STATUS_INVALID, "code_budget is %d: must be 0 to %d", to->code_budget,
-                    CODE_BUDGET_MOST);
-    if (to->candidates < 0 || to->candidates > CANDIDATES_MOST)
-        return fail(error, KILN_STATUS_INVALID, "candidates is %d: must be 0 to %d", to->candidates,
-                    CANDIDATES_MOST);
-    if (!to->code_budget) to->code_budget = CODE_BUDGET;
-    return KILN_STATUS_OK;
-}
-
-/* This machine, capped by the context and then by the options; or the target. */
-static enum kiln_status machine_choose(struct cpu *cpu, const struct kiln *k,
-                                       const struct kiln_options *options, struct kiln_error *error)
-{
-    if (options->target) return cpu_target(cpu, options->target, options->isa, error);
-    *cpu = k->cpu;
-    return cpu_cap(cpu, options->isa, "isa", error);
-}
-
-/* That a whole plan line was made for this conv; the machine is lowered to the level it names. */
-static enum kiln_status line_read(struct job *job, const char *line, struct kiln_error *error)
-{
-    char level[32];
-    struct kiln_conv conv;
-    struct words schedule;
-    struct word isa;
-    enum kiln_status status = conv_parse(&conv, line, error);
-    if (status) return status;
-    if (!conv_equal(&conv, &job->conv))
-        return fail(error, KILN_STATUS_INVALID,
-                    "schedule is a plan line of another conv: this one is \"%.300s\"", job->conv_text);
-    if (!words_line(line, &schedule, &isa))
-        return fail(error, KILN_STATUS_INVALID,
-                    "schedule is a plan line without the form \"conv | schedule | isa\"");
-    if ((size_t)snprintf(level, sizeof level, "%.*s", (int)isa.length, isa.at) >= sizeof level)
-        return fail(error, KILN_STATUS_INVALID, "schedule is a plan line for \"%.*s\": not a machine",
-                    WORD(isa));
-    return cpu_cap(&job->cpu, level, "the plan line's isa", error);
-}
-
-/* Copies the schedule, which is opaque here, out of options->schedule; "" if there is none. */
-static enum kiln_status schedule_read(struct job *job, struct kiln_error *error)
-{
-    const char *text = job->options.schedule;
-    struct words part = {0};
-    if (!text) return KILN_STATUS_OK;
-    bool line = strchr(text, '|') != NULL;
-    enum kiln_status status = line ? line_read(job, text, error) : KILN_STATUS_OK;
-    if (status) return status;
-    if (!words_part(text, line ? 1 : 0, &part) || part.at == part.end)
-        return fail(
-            error, KILN_STATUS_INVALID,
-            "schedule is empty: must be as in a plan line, such as \"direct ow=4 unroll=kw\", or left out");
-    size_t length = (size_t)(part.end - part.at);
-    if (length >= sizeof job->schedule)
-        return fail(error, KILN_STATUS_INVALID, "schedule has %zu bytes: at most %zu are allowed", length,
-                    sizeof job->schedule - 1);
-    memcpy(job->schedule, part.at, length);
-    job->schedule[length] = '\0';
-    return KILN_STATUS_OK;
-}
-
-static enum kiln_status wisdom_fail(const struct job *job, const char *why, struct kiln_error *error)
-{
-    return fail(error, KILN_STATUS_UNSUPPORTED,
-                "wisdom-only was asked for \"%.200s\" on %s: %.128s; `kiln tune` makes wisdom",
-                job->conv_text, isa_name(isa_code(job->cpu.isa)), why);
-}
-
-static void wisdom_log(const struct job *job, const char *what)
-{
-    char line[KILN_TEXT_MAX + KILN_ERROR_TEXT];
-    if (!context_logs(job->k, DEBUG_WISDOM)) return;
-    snprintf(line, sizeof line, "%s on %s: %s", job->conv_text, isa_name(isa_code(job->cpu.isa)), what);
-    context_log(job->k, DEBUG_WISDOM, line);
-}
-
-/* Takes the schedule from wisdom, as if it had been given, where none was. */
-static enum kiln_status wisdom_take(struct job *job, struct kiln_error *error)
-{
-    const struct kiln_options *o = &job->options;
-    const struct wisdom_key key = {job->conv_text, isa_code(job->cpu.isa), job->k->threads};
-    const char *other = NULL;
-    bool only = o->effort == KILN_EFFORT_WISDOM_ONLY, small = o->code_budget < CODE_BUDGET;
-    char why[64] = "there is none";
-    job->wise = !o->schedule && !small && wisdom_find(job->k->wisdom, &key, &job->advice, &other);
-    if (job->wise) memcpy(job->schedule, job->advice.schedule, sizeof job->schedule);
-    if (o->schedule || job->wise || !(only || other)) return KILN_STATUS_OK;
-    if (other) snprintf(why, sizeof why, "there is some for %s only", other);
-    if (small) snprintf(why, sizeof why, "none is used with a code_budget below %d", CODE_BUDGET);
-    if (only) return wisdom_fail(job, why, error);
-    wisdom_log(job, why);
-    return KILN_STATUS_OK;
-}
-
-/* The machine as text, which the context has ready for its own. */
-static const char *machine_print(struct job *job)
-{
-    if (!memcmp(&job->cpu, &job->k->cpu, sizeof job->cpu)) return job->k->machine;
-    cpu_print(&job->cpu, job->machine, sizeof job->machine);
-    return job->machine;
-}
-
-/* The request, and the key: all that decides the code, in full, and nothing else. The module stands for the
- * planner, the emitters and their choice of LLVM; which LLVM it opens is known only then, so disk_put notes
- * that file and disk_get compares. */
-static void job_print(struct job *job)
-{
-    const struct kiln_options *o = &job->options;
-    struct text key = text_into(job->key, sizeof job->key);
-    const char *machine = machine_print(job);
-    job->request = (struct request){
-        .conv = job->conv_text,
-        .machine = machine,
-        .schedule = job->schedule[0] ? job->schedule : NULL,
-        .scratch_limit = o->scratch_limit,
-        .code_budget = o->code_budget,
-        .candidates = o->candidates,
-    };
-    text_put(&key, "%s | %s | %s | scratch=%" PRId64 " budget=%d generator=%d image=%d module=%s",
-             job->conv_text, job->schedule, machine, (int64_t)o->scratch_limit, o->code_budget,
-             GENERATOR_VERSION, IMAGE_VERSION, job->k->module);
-    assert(key.length < sizeof job->key);
-}
-
-/* Leaves wisdom aside: the planner chooses. */
-static void wisdom_drop(struct job *job)
-{
-    job->wise = false;
-    job->schedule[0] = '\0';
-    job_print(job);
-}
-
-static enum kiln_status job_read(struct job *job, struct kiln *k, const struct kiln_conv *conv,
-                                 const struct kiln_options *options, struct kiln_error *error)
-{
-    if (!k) return fail(error, KILN_STATUS_INVALID, "k is NULL: must be a context");
-    if (!conv) return fail(error, KILN_STATUS_INVALID, "conv is NULL");
-    enum kiln_status status = conv_check(conv, error);
-    if (!status) status = options_read(&job->options, options, error);
-    if (!status) status = machine_choose(&job->cpu, k, &job->options, error);
-    if (status) return status;
-    job->k = k;
-    job->origin = FROM_MEMORY;
-    job->found.text[0] = job->kept.text[0] = '\0';
-    job->conv = *conv;
-    job->schedule[0] = '\0';
-    conv_print(conv, job->conv_text, sizeof job->conv_text);
-    status = schedule_read(job, error);
-    if (!status) status = wisdom_take(job, error);
-    if (!status) job_print(job);
-    return status;
-}
-
-typedef enum kiln_status job_work(struct job *job, void *arg, struct kiln_error *error);
-
-/* Does the work; where it refuses wisdom's schedule, again without. */
-static enum kiln_status job_do(struct job *job, job_work *work, void *arg, struct kiln_error *error)
-{
-    struct kiln_error why;
-    char line[KILN_ERROR_TEXT + 32];
-    if (!job->wise) return work(job, arg, error);
-    enum kiln_status status = work(job, arg, &why);
-    if (!status) return wisdom_log(job, job->schedule), status;
-    if (status != KILN_STATUS_INVALID) return fail(error, status, "%s", why.text);
-    if (job->options.effort == KILN_EFFORT_WISDOM_ONLY) return wisdom_fail(job, why.text, error);
-    snprintf(line, sizeof line, "passed over: %s", why.text);
-    wisdom_log(job, line);
-    wisdom_drop(job);
-    return work(job, arg, error);
-}
-
 /* ---- compiling ---- */
+
+/* How the kernel of a job was found. */
+struct lookup {
+    struct job *job;
+    struct kernel *kernel;
+    enum { FROM_MEMORY, FROM_DISK, FROM_GENERATOR } origin;
+    struct kiln_error found, kept; /* why the cache on disk was not read or not written; "": no reason */
+    char key[JOB_KEY_ROOM];
+};
+
+/* Not all of it need be cleared. */
+static void lookup_begin(struct lookup *l, struct job *job)
+{
+    l->job = job;
+    l->origin = FROM_MEMORY;
+    l->found.text[0] = l->kept.text[0] = '\0';
+}
 
 static double thread_ms(void)
 {
@@ -234,9 +43,10 @@ static double thread_ms(void)
 }
 
 /* Logs what KILN_DEBUG asks for of a kernel just compiled; what cannot be had is left out. */
-static void job_log(const struct job *job, const struct kernel *kernel)
+static void kernel_log(struct job *job, const struct kernel *kernel)
 {
     const struct generator *generator;
+    const struct request request = job_request(job);
     if (context_generator(job->k, &generator, NULL)) return;
     static const struct {
         enum debug debug;
@@ -246,8 +56,7 @@ static void job_log(const struct job *job, const struct kernel *kernel)
     for (size_t i = 0; i < sizeof dumps / sizeof *dumps; i++) {
         struct buffer text = {0};
         if (!context_logs(job->k, dumps[i].debug)) continue;
-        if (!generator->dump(&job->request, dumps[i].dump, buffer_sink, &text, NULL) && !text.failed &&
-            text.count)
+        if (!generator->dump(&request, dumps[i].dump, buffer_sink, &text, NULL) && !text.failed && text.count)
             context_log(job->k, dumps[i].debug, text.bytes);
         free(text.bytes);
     }
@@ -265,54 +74,60 @@ static enum kiln_status image_load(const struct buffer *image, struct kernel **k
 }
 
 /* The only way into the generator's compiler; the image goes to the disk as well. */
-static enum kiln_status job_compile(struct job *job, struct kernel **kernel, struct kiln_error *error)
+static enum kiln_status kernel_compile(struct lookup *l, struct kernel **kernel, struct kiln_error *error)
 {
+    struct job *job = l->job;
     struct buffer image = {0};
     const struct generator *generator;
+    const struct request request = job_request(job);
     enum kiln_status status = context_generator(job->k, &generator, error);
     if (status) return status;
     double start = thread_ms();
-    status = generator->compile(&job->request, buffer_sink, &image, error);
+    status = generator->compile(&request, buffer_sink, &image, error);
     if (!status) status = image_load(&image, kernel, error);
     if (!status) context_compiled(job->k, thread_ms() - start);
-    if (!status)
-        disk_put(&job->k->disk, job->key, generator->llvm_file, (const void *)image.bytes, &job->kept);
+    if (!status) disk_put(&job->k->disk, l->key, generator->llvm_file, (const void *)image.bytes, &l->kept);
     free(image.bytes);
     return status;
 }
 
 /* cache_make: what is not in memory comes from the disk, else from the generator. */
-static enum kiln_status job_make(void *user, struct kernel **kernel, struct kiln_error *error)
+static enum kiln_status kernel_make(void *user, struct kernel **kernel, struct kiln_error *error)
 {
-    struct job *job = user;
-    enum kiln_status status = disk_get(&job->k->disk, job->key, kernel, &job->found);
-    if (status) return fail(error, status, "%s", job->found.text);
-    job->origin = *kernel ? FROM_DISK : FROM_GENERATOR;
-    if (!*kernel) status = job_compile(job, kernel, error);
-    if (!status && context_logs(job->k, DEBUG_PERF)) perf_map(*kernel);
+    struct lookup *l = user;
+    struct kiln *k = l->job->k;
+    job_print(l->job, l->key);
+    enum kiln_status status = disk_get(&k->disk, l->key, kernel, &l->found);
+    if (status) return fail(error, status, "%s", l->found.text);
+    l->origin = *kernel ? FROM_DISK : FROM_GENERATOR;
+    if (!*kernel) status = kernel_compile(l, kernel, error);
+    if (!status && context_logs(k, DEBUG_PERF)) perf_map(*kernel);
     return status;
 }
 
 /* After the cache has been left: a log callback may call back, and need not be waited for. */
-static void lookup_log(const struct job *job, const struct kernel *kernel)
+static void lookup_log(const struct lookup *l)
 {
     static const char *const origins[] = {
         [FROM_MEMORY] = "hit", [FROM_DISK] = "disk", [FROM_GENERATOR] = "miss"};
     char line[KILN_TEXT_MAX + KILN_ERROR_TEXT];
-    if (job->found.text[0]) {
-        snprintf(line, sizeof line, "ignored %s", job->found.text);
-        context_log(job->k, DEBUG_CACHE, line);
+    const struct kiln *k = l->job->k;
+    if (!context_logs(k, DEBUG_CACHE)) return;
+    if (l->found.text[0]) {
+        snprintf(line, sizeof line, "ignored %s", l->found.text);
+        context_log(k, DEBUG_CACHE, line);
     }
-    snprintf(line, sizeof line, "%s %s", origins[job->origin], job->conv_text);
-    context_log(job->k, DEBUG_CACHE, line);
-    if (job->kept.text[0] && strcmp(job->kept.text, job->found.text) != 0)
-        context_log(job->k, DEBUG_CACHE, job->kept.text);
-    if (job->origin == FROM_GENERATOR) job_log(job, kernel);
+    snprintf(line, sizeof line, "%s %s", origins[l->origin], job_conv(l->job));
+    context_log(k, DEBUG_CACHE, line);
+    if (l->kept.text[0] && strcmp(l->kept.text, l->found.text) != 0)
+        context_log(k, DEBUG_CACHE, l->kept.text);
 }
 
-static enum kiln_status work_compile(struct job *job, void *kernel, struct kiln_error *error)
+/* job_work. */
+static enum kiln_status kernel_find(struct job *job, void *lookup, struct kiln_error *error)
 {
-    return cache_get(job->k->cache, job->key, job_make, job, kernel, error);
+    struct lookup *l = lookup;
+    return cache_get(job->k->cache, &job->asked, job_bytes(job), kernel_make, l, &l->kernel, error);
 }
 
 enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
@@ -320,12 +135,14 @@ enum kiln_status kiln_compile(struct kiln *k, const struct kiln_conv *conv,
                               struct kiln_error *error)
 {
     struct job job;
-    struct kernel *kernel;
+    struct lookup l;
     if (!plan) return fail(error, KILN_STATUS_INVALID, "plan is NULL: must point to where the plan goes");
     enum kiln_status status = job_read(&job, k, conv, options, error);
-    if (!status) status = job_do(&job, work_compile, &kernel, error);
-    if (!status) lookup_log(&job, kernel);
-    if (!status) status = plan_new(plan, kernel, &job.conv, k->pool, job.options.target != NULL, error);
+    lookup_begin(&l, &job);
+    if (!status) status = job_do(&job, kernel_find, &l, error);
+    if (!status) lookup_log(&l);
+    if (!status && l.origin == FROM_GENERATOR) kernel_log(&job, l.kernel);
+    if (!status) status = plan_new(plan, l.kernel, &job.asked.conv, k->pool, job.asked.machine, error);
     return status;
 }
 
@@ -352,19 +169,22 @@ struct telling {
 static enum kiln_status work_explain(struct job *job, void *arg, struct kiln_error *error)
 {
     const struct telling *t = arg;
-    return t->generator->explain(&job->request, t->sink, t->user, error);
+    const struct request request = job_request(job);
+    return t->generator->explain(&request, t->sink, t->user, error);
 }
 
 static enum kiln_status work_candidates(struct job *job, void *arg, struct kiln_error *error)
 {
     const struct telling *t = arg;
-    return t->generator->candidates(&job->request, t->sink, t->user, error);
+    const struct request request = job_request(job);
+    return t->generator->candidates(&request, t->sink, t->user, error);
 }
 
 static enum kiln_status work_dump(struct job *job, void *arg, struct kiln_error *error)
 {
     const struct telling *t = arg;
-    return t->generator->dump(&job->request, t->what, t->sink, t->user, error);
+    const struct request request = job_request(job);
+    return t->generator->dump(&request, t->what, t->sink, t->user, error);
 }
 
 enum kiln_status kiln_explain(struct kiln *k, const struct kiln_conv *conv,

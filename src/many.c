@@ -11,11 +11,12 @@
 #include <xxhash.h>
 
 #include "context.h"
+#include "conv.h"
 #include "status.h"
 
 enum { JOBS_MAX = 1024 };
 
-/* A convolution's place in the list, and its text's hash. */
+/* A convolution's place in the list, and its hash. */
 struct place {
     uint64_t hash;
     size_t index;
@@ -45,7 +46,7 @@ static int compare_places(const void *a, const void *b)
 }
 
 /* The first of each that are equal, as they stand in the list, then the others: those would only wait while
- * the first is compiled. Equal hashes of different texts cost no more than time. False: no memory. */
+ * the first is compiled. Equal hashes of different ones cost no more than time. False: no memory. */
 static bool order_make(struct many *m)
 {
     struct place *places = calloc(m->count, sizeof *places);
@@ -53,9 +54,9 @@ static bool order_make(struct many *m)
     m->order = calloc(m->count, sizeof *m->order);
     bool good = places && again && m->order;
     for (size_t i = 0; good && i < m->count; i++) {
-        char text[KILN_TEXT_MAX] = "";
-        if (!kiln_conv_check(&m->convs[i], NULL)) kiln_conv_print(&m->convs[i], text, sizeof text);
-        places[i] = (struct place){XXH3_64bits(text, strlen(text)), i};
+        struct kiln_conv c = {0};
+        if (!conv_check(&m->convs[i], NULL)) conv_canonical(&c, &m->convs[i]);
+        places[i] = (struct place){XXH3_64bits(&c, sizeof c), i};
     }
     if (good) qsort(places, m->count, sizeof *places, compare_places);
     for (size_t i = 1; good && i < m->count; i++)

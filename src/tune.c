@@ -49,7 +49,6 @@ struct tune {
     struct kiln_conv conv;
     struct kiln_options options;
     struct kiln_tuning tuning;
-    char conv_text[KILN_TEXT_MAX];
     enum isa isa;
     double begin, heats_end, end; /* seconds */
     struct course course;
@@ -312,7 +311,7 @@ static bool known_tell(struct tune *t)
     struct buffer l = {0};
     struct advice advice;
     const char *other;
-    const struct wisdom_key key = {t->conv_text, t->isa, t->k->threads};
+    const struct wisdom_key key = {&t->conv, t->isa, t->k->threads};
     if (t->tuning.again || !wisdom_find(t->k->wisdom, &key, &advice, &other)) return false;
     if (advice.threads != t->k->threads || advice.us <= 0) return false;
     r->known = !lines_add(t, &l, KILN_EFFORT_WISDOM_ONLY, 0, NULL);
@@ -360,8 +359,8 @@ enum kiln_status kiln_tune(struct kiln *k, const struct kiln_conv *conv, const s
         double usual = t.options.effort == KILN_EFFORT_EXHAUSTIVE ? exhaustive_seconds : measure_seconds;
         double seconds = t.tuning.seconds > 0 ? t.tuning.seconds : usual;
         t.heats_end = t.begin + seconds * heats_share, t.end = t.begin + seconds;
-        t.conv = *conv, t.isa = isa_code(cpu.isa), t.result = result;
-        conv_print(conv, t.conv_text, sizeof t.conv_text);
+        t.isa = isa_code(cpu.isa), t.result = result;
+        conv_canonical(&t.conv, conv);
         if (!known_tell(&t)) status = tune_run(&t, error);
         tune_free(&t);
     }

@@ -21,11 +21,12 @@ enum {
 };
 
 struct entry {
-    uint64_t hash; /* of conv */
+    struct kiln_conv conv; /* canonical */
+    uint64_t hash;         /* of conv */
     enum isa isa;
     int threads;
     double us; /* 0: not told */
-    char *conv, *schedule, *comment;
+    char *schedule, *comment;
 };
 
 struct wisdom {
@@ -43,9 +44,13 @@ struct wisdom *wisdom_new(void)
     return w;
 }
 
+static uint64_t conv_hash(const struct kiln_conv *canonical)
+{
+    return XXH3_64bits(canonical, sizeof *canonical);
+}
+
 static void entry_free(struct entry *e)
 {
-    free(e->conv);
     free(e->schedule);
     free(e->comment);
 }
@@ -81,11 +86,10 @@ static void comment_read(const char *comment, struct entry *e)
 
 static const char *const no_memory = "no memory for wisdom";
 
-/* Copies a plan line and its comment into an entry. INVALID: why it is none. */
+/* Makes an entry of a plan line and its comment. INVALID: why it is none. */
 static enum kiln_status entry_make(struct entry *e, const char *line, struct words comment,
                                    struct kiln_error *error)
 {
-    char text[KILN_TEXT_MAX];
     struct kiln_conv conv;
     struct words schedule;
     struct word isa;
@@ -98,16 +102,16 @@ static enum kiln_status entry_make(struct entry *e, const char *line, struct wor
     if (schedule.end - schedule.at >= KILN_TEXT_MAX)
         return fail(error, KILN_STATUS_INVALID, "its schedule has more than %d bytes", KILN_TEXT_MAX - 1);
     e->isa = isa_code(e->isa);
-    size_t length = conv_print(&conv, text, sizeof text) + (size_t)(schedule.end - schedule.at) +
+    size_t length = conv_print(&conv, NULL, 0) + (size_t)(schedule.end - schedule.at) +
                     (size_t)(comment.end - comment.at);
     if (length + BETWEEN_MOST >= WISDOM_LINE_MAX)
         return fail(error, KILN_STATUS_INVALID, "written in full it has more than %d bytes",
                     WISDOM_LINE_MAX - 1);
-    e->hash = XXH3_64bits(text, strlen(text));
-    e->conv = strdup(text);
+    conv_canonical(&e->conv, &conv);
+    e->hash = conv_hash(&e->conv);
     e->schedule = strndup(schedule.at, (size_t)(schedule.end - schedule.at));
     e->comment = strndup(comment.at, (size_t)(comment.end - comment.at));
-    if (e->conv && e->schedule && e->comment) return comment_read(e->comment, e), KILN_STATUS_OK;
+    if (e->schedule && e->comment) return comment_read(e->comment, e), KILN_STATUS_OK;
     entry_free(e);
     return fail(error, KILN_STATUS_MEMORY, "%s", no_memory);
 }
@@ -179,7 +183,7 @@ static enum kiln_status entry_add(struct wisdom *w, struct entry *e, struct kiln
     for (size_t slot = slot_first(w, e->hash); w->slots[slot]; slot = slot_next(w, slot)) {
         struct entry *known = &w->at[w->slots[slot] - 1], worse = *e;
         if (known->hash != e->hash || known->isa != e->isa || known->threads != e->threads ||
-            strcmp(known->conv, e->conv) != 0)
+            memcmp(&known->conv, &e->conv, sizeof e->conv) != 0)
             continue;
         if (entry_better(e, known)) worse = *known, *known = *e;
         return entry_free(&worse), KILN_STATUS_OK;
@@ -243,7 +247,8 @@ static size_t entry_print(struct wisdom *w, size_t i, char *line, size_t room)
     pthread_mutex_lock(&w->lock);
     if (i < w->count) {
         const struct entry *e = &w->at[i];
-        text_put(&t, "%s | %s | %s", e->conv, e->schedule, isa_name(e->isa));
+        t.length = conv_print(&e->conv, line, room);
+        text_put(&t, " | %s | %s", e->schedule, isa_name(e->isa));
         text_put(&t, "%s%s\n", *e->comment ? "  # " : "", e->comment);
     }
     pthread_mutex_unlock(&w->lock);
@@ -267,10 +272,10 @@ static const struct entry *entry_find(const struct wisdom *w, const struct wisdo
                                       const struct entry **other)
 {
     const struct entry *best = NULL;
-    uint64_t hash = XXH3_64bits(key->conv, strlen(key->conv));
+    uint64_t hash = conv_hash(key->conv);
     for (size_t slot = slot_first(w, hash); w->slots[slot]; slot = slot_next(w, slot)) {
         const struct entry *e = &w->at[w->slots[slot] - 1];
-        if (e->hash != hash || strcmp(e->conv, key->conv) != 0) continue;
+        if (e->hash != hash || memcmp(&e->conv, key->conv, sizeof e->conv) != 0) continue;
         if (e->isa != key->isa)
             *other = e;
         else if (!best || apart(e->threads, key->threads) < apart(best->threads, key->threads))
@@ -287,8 +292,8 @@ bool wisdom_find(struct wisdom *w, const struct wisdom_key *key, struct advice *
     pthread_mutex_lock(&w->lock);
     if (w->count) found = entry_find(w, key, &other);
     if (found) {
-        snprintf(advice->schedule, sizeof advice->schedule, "%s", found->schedule);
-        snprintf(advice->comment, sizeof advice->comment, "%s", found->comment);
+        memcpy(advice->schedule, found->schedule, strlen(found->schedule) + 1); /* entry_make saw to it */
+        memcpy(advice->comment, found->comment, strlen(found->comment) + 1);    /* that they fit */
         advice->threads = found->threads, advice->us = found->us;
     } else if (other) {
         *other_isa = isa_name(other->isa);

@@ -18,8 +18,8 @@ enum {
 
 /* What a plan is known for. Of each key there is one line: that of the least time. */
 struct wisdom_key {
-    const char *conv; /* canonical */
-    enum isa isa;     /* as isa_code gives it */
+    const struct kiln_conv *conv; /* as conv_canonical makes it */
+    enum isa isa;                 /* as isa_code gives it */
     int threads;
 };
 

@@ -310,8 +310,15 @@ Test(api, what_changes_the_code_changes_the_key)
         {SMALL, {.schedule = "fast ow=3"}, true},
         {SMALL, {.schedule = " fast ow=3 "}, false},
         {SMALL, {.schedule = SMALL " | fast ow=3 | sse2"}, false},
+        {SMALL, {.schedule = "fast ow=33"}, true},
+        {SMALL, {.isa = "sse2"}, false},
         {SMALL, {.target = "aarch64"}, true},
+        {SMALL, {.target = "x86_64", .isa = "sse2"}, true},
+        {SMALL, {.target = "x86_64", .isa = "avx2"}, true},
+        {SMALL, {.target = "x86_64", .isa = "sse2"}, false},
         {SMALL " +relu", {0}, true},
+        {SMALL " +clip(0,6)", {0}, true},
+        {SMALL " +clip(0,7)", {0}, true},
         {"conv ic2 iw4 oc2 kw1 f32 nchw", {0}, true},
         {SMALL, {0}, false},
     };
@@ -322,6 +329,7 @@ Test(api, what_changes_the_code_changes_the_key)
         struct kiln_conv c = conv_of(rows[i].conv);
         struct kiln_plan *plan;
         struct kiln_stats stats;
+        c.post[c.post_count].b = (float)i; /* means nothing */
         o.size = sizeof o;
         WORKS(kiln_compile(k, &c, &o, &plan, &error));
         kiln_plan_release(plan);

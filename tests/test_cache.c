@@ -36,7 +36,7 @@ static enum kiln_status make(void *user, struct kernel **made, struct kiln_error
 static struct kernel *get(struct cache *c, const char *key, struct maker *m)
 {
     struct kernel *k = NULL;
-    cr_assert_eq(cache_get(c, key, make, m, &k, &error), KILN_STATUS_OK, "%s", error.text);
+    cr_assert_eq(cache_get(c, key, strlen(key), make, m, &k, &error), KILN_STATUS_OK, "%s", error.text);
     cr_assert_not_null(k);
     return k;
 }
@@ -80,6 +80,28 @@ Test(cache, many_keys_are_told_apart)
         }
     }
     cr_assert_eq(m.calls, 500);
+    cache_free(c);
+}
+
+/* Keys are bytes: 0 is one of them, and what one begins with is another. */
+Test(cache, every_byte_of_a_key_counts)
+{
+    static const struct {
+        const char *key;
+        size_t bytes;
+    } rows[] = {{"", 0}, {"\0", 1}, {"a", 1}, {"a\0", 2}, {"a\0b", 3}, {"a\0c", 3}, {"a\0b\0", 4}};
+    enum { ROWS = sizeof rows / sizeof *rows };
+    struct cache *c = cache_new(1 << 20);
+    struct maker m = {0};
+    struct kernel *made[ROWS];
+    for (int i = 0; i < 2 * ROWS; i++) {
+        struct kernel *k;
+        cr_assert_not(cache_get(c, rows[i % ROWS].key, rows[i % ROWS].bytes, make, &m, &k, &error));
+        if (i < ROWS) made[i] = k;
+        cr_assert_eq(k, made[i % ROWS], "row %d", i);
+        cr_assert_eq(m.calls, i < ROWS ? i + 1 : ROWS, "row %d", i);
+        kernel_release(k);
+    }
     cache_free(c);
 }
 
@@ -148,11 +170,11 @@ Test(cache, failure_is_told_and_not_kept)
     struct maker m = {.status = KILN_STATUS_UNSUPPORTED};
     struct cache *c = cache_new(1 << 20);
     struct kernel *k = (void *)&m;
-    cr_assert_eq(cache_get(c, "a", make, &m, &k, &error), KILN_STATUS_UNSUPPORTED);
+    cr_assert_eq(cache_get(c, "a", 1, make, &m, &k, &error), KILN_STATUS_UNSUPPORTED);
     cr_assert_eq(error.status, KILN_STATUS_UNSUPPORTED);
     cr_assert_str_eq(error.text, "making failed, call 1");
     cr_assert_eq(k, (void *)&m, "a failure changed its output");
-    cr_assert_eq(cache_get(c, "a", make, &m, &k, NULL), KILN_STATUS_UNSUPPORTED);
+    cr_assert_eq(cache_get(c, "a", 1, make, &m, &k, NULL), KILN_STATUS_UNSUPPORTED);
     m.status = KILN_STATUS_OK;
     touch(c, "a", &m);
     cr_assert_eq(m.calls, 3);
@@ -174,7 +196,7 @@ static void *ask(void *user)
 {
     struct asker *a = user;
     pthread_barrier_wait(a->start);
-    a->status = cache_get(a->cache, "key", make, a->maker, &a->kernel, &a->error);
+    a->status = cache_get(a->cache, "key", 3, make, a->maker, &a->kernel, &a->error);
     return NULL;
 }
 

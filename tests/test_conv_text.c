@@ -271,6 +271,23 @@ Test(conv, equal_is_the_same_text)
     cr_assert_not(conv_equal(&a, &b));
 }
 
+/* Whatever lies in bytes that mean nothing. */
+Test(conv, equal_ones_have_the_same_canonical_bytes)
+{
+    struct kiln_conv a = parsed("conv ic3 iw8 oc4 kw3 +bias +leaky(0.5)"), b, x, y;
+    memset(&b, 0xa5, sizeof b);
+    memcpy(&b, &a, offsetof(struct kiln_conv, post));
+    b.post[0].kind = KILN_POST_BIAS;
+    b.post[1].kind = KILN_POST_LEAKY, b.post[1].a = 0.5f;
+    conv_canonical(&x, &a);
+    conv_canonical(&y, &b);
+    cr_assert_eq(memcmp(&x, &y, sizeof x), 0);
+    cr_assert(conv_equal(&x, &a));
+    memset(&y, 0x5a, sizeof y);
+    conv_canonical(&y, &x);
+    cr_assert_eq(memcmp(&x, &y, sizeof x), 0);
+}
+
 /* ---- checks of what no text can say ---- */
 
 static void check_fails(const struct kiln_conv *c, const char *expected)

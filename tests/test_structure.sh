@@ -30,6 +30,7 @@ args
 door
 run
 context
+job
 public kiln
 many tune
 '

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "conv.h"
 #include "wisdom.h"
 
 TestSuite(wisdom);
@@ -122,6 +123,14 @@ Test(wisdom, long_and_cut_texts)
     wisdom_free(NULL);
 }
 
+static bool finds(struct wisdom *w, const char *text, enum isa isa, int threads, struct advice *advice,
+                  const char **other)
+{
+    struct kiln_conv given = conv_of(text), c;
+    conv_canonical(&c, &given);
+    return wisdom_find(w, &(struct wisdom_key){&c, isa, threads}, advice, other);
+}
+
 /* Far more keys than the first table holds: each is found again. */
 Test(wisdom, many_keys)
 {
@@ -136,7 +145,7 @@ Test(wisdom, many_keys)
     }
     for (int i = 1; i <= KEYS + 1; i++) {
         snprintf(text, sizeof text, "conv n1 ic1 iw%d oc1 kw1 f32 nhwc", i);
-        cr_assert_eq(wisdom_find(w, &(struct wisdom_key){text, ISA_AVX2, 1}, &advice, &other), i <= KEYS);
+        cr_assert_eq(finds(w, text, ISA_AVX2, 1, &advice, &other), i <= KEYS);
         snprintf(text, sizeof text, "a ow=%d", i);
         if (i <= KEYS) cr_assert_str_eq(advice.schedule, text);
     }
@@ -156,16 +165,15 @@ Test(wisdom, the_nearest_number_of_threads)
     const char *other;
     WORKS(wisdom_read(w, text, strlen(text), NULL, NULL, &error));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const struct wisdom_key key = {SMALL, ISA_AVX2, rows[i].threads};
         char schedule[8];
         snprintf(schedule, sizeof schedule, "t%d", rows[i].found);
-        cr_assert(wisdom_find(w, &key, &advice, &other));
+        cr_assert(finds(w, SMALL, ISA_AVX2, rows[i].threads, &advice, &other));
         cr_expect_eq(advice.threads, rows[i].found);
         cr_expect_str_eq(advice.schedule, schedule);
     }
-    cr_assert_not(wisdom_find(w, &(struct wisdom_key){SMALL, ISA_AVX512, 1}, &advice, &other));
+    cr_assert_not(finds(w, SMALL, ISA_AVX512, 1, &advice, &other));
     cr_assert_str_eq(other, "avx2");
-    cr_assert_not(wisdom_find(w, &(struct wisdom_key){OTHER, ISA_AVX2, 1}, &advice, &other));
+    cr_assert_not(finds(w, OTHER, ISA_AVX2, 1, &advice, &other));
     cr_assert_null(other);
     wisdom_free(w);
 }
@@ -249,6 +257,41 @@ Test(wisdom, only_fails_with_a_sentence)
         cr_assert_eq(text.length, 0);
         kiln_destroy(k);
     }
+}
+
+/* A kernel in memory is found by what wisdom says now, not by what it said when it was compiled. */
+Test(wisdom, what_comes_later_counts)
+{
+    static const struct {
+        const char *wisdom, *schedule; /* imported; explicit */
+        const char *compiled;
+        uint64_t misses, hits;
+    } rows[] = {
+        {"", NULL, "fake", 1, 0},
+        {OTHER " | wise | sse2", NULL, "fake", 1, 1},
+        {SMALL " | wise | avx2", NULL, "fake", 1, 2},
+        {SMALL " | wise | sse2 # 3 us", NULL, "wise", 2, 2},
+        {"", "wise", "wise", 2, 3},
+        {SMALL " | slow | sse2 # 4 us", NULL, "wise", 2, 4},
+        {SMALL " | wiser | sse2 # 2 us", NULL, "wiser", 3, 4},
+        {SMALL " | fake | sse2 # 1 us", NULL, "fake", 4, 4}, /* explicit: not the planner's choice as such */
+        {"", "wiser", "wiser", 4, 5},
+    };
+    struct said log = {0};
+    struct kiln *k = wise_context("", &log);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char line[KILN_TEXT_MAX];
+        struct kiln_stats stats;
+        WORKS(kiln_wisdom_import(k, rows[i].wisdom, strlen(rows[i].wisdom), &error));
+        struct kiln_plan *plan = plan_of(k, SMALL, rows[i].schedule);
+        snprintf(line, sizeof line, SMALL " | %s | sse2", rows[i].compiled);
+        cr_expect_str_eq(kiln_plan_text(plan), line, "row %zu", i);
+        kiln_stats(k, &stats);
+        cr_expect_eq(stats.misses, rows[i].misses, "row %zu", i);
+        cr_expect_eq(stats.hits, rows[i].hits, "row %zu", i);
+        kiln_plan_release(plan);
+    }
+    kiln_destroy(k);
 }
 
 /* What is no matter of wisdom, such as memory, is passed on and not tried again. */
