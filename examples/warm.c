@@ -1,6 +1,7 @@
 /* What the cache on disk saves: one convolution compiled by a child process, then found by this one, again
  * and again, without LLVM. The cache is a new one, which is removed again. */
 #include <kiln.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 200, HITS = 1000 };
+enum { ROUNDS = 200, HITS = 100000, THREADS = 2 };
 
 static double now_us(void)
 {
@@ -25,23 +26,52 @@ static int by_value(const void *a, const void *b)
 
 static int fail(const struct kiln_error *error) { return fprintf(stderr, "%s\n", error->text), 1; }
 
-/* Microseconds of kiln_compile in a new context, and if `again` of one more, from memory, then. */
-static int compile(const struct kiln_config *config, const struct kiln_conv *conv, double *us, double *again)
+/* What a thread is to find again and again. */
+struct hits {
+    struct kiln *k;
+    const struct kiln_conv *conv;
+};
+
+static void *find(void *arg)
+{
+    const struct hits *hits = arg;
+    struct kiln_plan *plan;
+    struct kiln_error error;
+    for (int i = 0; i < HITS; i++) {
+        if (kiln_compile(hits->k, hits->conv, NULL, &plan, &error)) exit(fail(&error));
+        kiln_plan_release(plan);
+    }
+    return NULL;
+}
+
+/* Microseconds of kiln_compile where memory has it, on so many threads at once. */
+static double memory_us(struct kiln *k, const struct kiln_conv *conv, int threads)
+{
+    struct hits hits = {k, conv};
+    pthread_t others[THREADS];
+    double begin = now_us();
+    for (int i = 1; i < threads; i++)
+        if (pthread_create(&others[i], NULL, find, &hits)) exit(1);
+    find(&hits);
+    for (int i = 1; i < threads; i++) pthread_join(others[i], NULL);
+    return (now_us() - begin) / HITS;
+}
+
+/* Microseconds of making a context, and of kiln_compile in it; and then from memory, if `memory`, which has
+ * room for each number of threads. */
+static int compile(const struct kiln_config *config, const struct kiln_conv *conv, double *created,
+                   double *us, double *memory)
 {
     struct kiln *k;
     struct kiln_plan *plan;
     struct kiln_error error;
+    double begin = now_us();
     if (kiln_create(&k, config, &error)) return fail(&error);
-    *us = -now_us();
+    *created = now_us() - begin;
     if (kiln_compile(k, conv, NULL, &plan, &error)) return fail(&error);
-    *us += now_us();
+    *us = now_us() - begin - *created;
     kiln_plan_release(plan);
-    if (again) *again = -now_us();
-    for (int i = 0; again && i < HITS; i++) {
-        if (kiln_compile(k, conv, NULL, &plan, &error)) return fail(&error);
-        kiln_plan_release(plan);
-    }
-    if (again) *again = (*again + now_us()) / HITS;
+    for (int i = 0; memory && i < THREADS; i++) memory[i] = memory_us(k, conv, i + 1);
     kiln_destroy(k);
     return 0;
 }
@@ -61,20 +91,22 @@ int main(int argc, char **argv)
     char dir[] = "/tmp/kiln-warm-XXXXXX";
     struct kiln_conv conv;
     struct kiln_error error;
-    double us[ROUNDS], hit = 0;
+    double created[ROUNDS], us[ROUNDS], memory[THREADS] = {0};
     const char *text = argc > 1 ? argv[1] : "conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc +bias +relu";
     struct kiln_config config = {.size = sizeof config, .cache = KILN_CACHE_ON, .cache_dir = dir};
     if (kiln_conv_parse(&conv, text, &error)) return fail(&error);
     if (!mkdtemp(dir)) return perror(dir), 1;
     if (fork() == 0) {
-        int status = compile(&config, &conv, us, NULL);
+        int status = compile(&config, &conv, created, us, NULL);
         printf("compiled             %8.1f us, with opening LLVM\n", us[0]);
         return status;
     }
     int status;
     wait(&status);
-    for (int i = 0; i < ROUNDS && !status; i++) status = compile(&config, &conv, &us[i], i ? NULL : &hit);
+    for (int i = 0; i < ROUNDS && !status; i++)
+        status = compile(&config, &conv, &created[i], &us[i], i ? NULL : memory);
     qsort(us, ROUNDS, sizeof *us, by_value);
+    qsort(created, ROUNDS, sizeof *created, by_value);
     struct kiln *k;
     if (!status && !kiln_create(&k, &config, &error)) {
         kiln_cache_prune(k, 0, NULL, &error);
@@ -82,7 +114,10 @@ int main(int argc, char **argv)
     }
     rmdir(dir);
     if (status) return 1;
-    printf("found on disk        %8.1f us, median of %d\nfound in memory      %8.1f us\n", us[ROUNDS / 2],
-           ROUNDS, hit);
+    printf("a context is made    %8.1f us, median of %d\n", created[ROUNDS / 2], ROUNDS);
+    printf("found on disk        %8.1f us, median of %d\n", us[ROUNDS / 2], ROUNDS);
+    printf("found in memory      %8.2f us\n", memory[0]);
+    for (int i = 1; i < THREADS; i++)
+        printf("  by %d threads at once %5.2f us, for each of them\n", i + 1, memory[i]);
     puts(llvm_mapped() ? "libLLVM is in memory" : "no libLLVM is in memory");
 }
