@@ -258,12 +258,13 @@ void cpu_host(struct cpu *cpu)
 {
     uint64_t set = 0;
     int64_t told[3];
+    struct probe p = {0};
     for (int i = 0; i < FEATURES; i++)
-        if (levels[features[i].isa].arch == host_arch && probe_feature(features[i].where))
+        if (levels[features[i].isa].arch == host_arch && probe_feature(&p, features[i].where))
             set |= UINT64_C(1) << i;
     memset(cpu, 0, sizeof *cpu);
-    cpu_level(cpu, isa_highest(host_arch, set, probe_state()), set);
-    probe_caches(told);
+    cpu_level(cpu, isa_highest(host_arch, set, probe_state(&p)), set);
+    probe_caches(&p, told);
     cpu_caches(cpu, told);
 }
 

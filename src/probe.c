@@ -20,33 +20,47 @@ enum {
 };
 static const uint32_t extended = 0x80000000;
 
-/* False if the machine has no such leaf: CPUID then answers with the highest one's, which means nothing. */
-static bool leaf_read(uint32_t leaf, uint32_t subleaf, uint32_t r[PROBE_REGISTERS])
+static const uint32_t *leaf_ask(struct probe *p, uint32_t leaf, uint32_t subleaf)
 {
-    return __get_cpuid_count(leaf, subleaf, &r[PROBE_EAX], &r[PROBE_EBX], &r[PROBE_ECX], &r[PROBE_EDX]);
+    enum { ANSWERS = sizeof p->answers / sizeof *p->answers };
+    for (int i = 0; i < p->count; i++)
+        if (p->answers[i].leaf == leaf && p->answers[i].subleaf == subleaf) return p->answers[i].r;
+    if (p->count < ANSWERS) p->count++;
+    struct probe_answer *a = &p->answers[p->count - 1];
+    a->leaf = leaf, a->subleaf = subleaf;
+    __cpuid_count(leaf, subleaf, a->r[PROBE_EAX], a->r[PROBE_EBX], a->r[PROBE_ECX], a->r[PROBE_EDX]);
+    return a->r;
 }
 
-bool probe_feature(struct probe_bit where)
+/* NULL if the machine has no such leaf: CPUID then answers with the highest one's, which means nothing. What
+ * it gives holds until the next call. */
+static const uint32_t *leaf_read(struct probe *p, uint32_t leaf, uint32_t subleaf)
 {
-    uint32_t r[PROBE_REGISTERS];
-    return leaf_read(where.leaf, where.subleaf, r) && (r[where.reg] >> where.bit & 1);
+    uint32_t highest = leaf_ask(p, leaf & extended, 0)[PROBE_EAX];
+    return leaf <= highest ? leaf_ask(p, leaf, subleaf) : NULL;
 }
 
-uint64_t probe_state(void)
+bool probe_feature(struct probe *p, struct probe_bit where)
+{
+    const uint32_t *r = leaf_read(p, where.leaf, where.subleaf);
+    return r && (r[where.reg] >> where.bit & 1);
+}
+
+uint64_t probe_state(struct probe *p)
 {
     uint32_t low, high;
-    if (!probe_feature((struct probe_bit){LEAF_FEATURES, 0, PROBE_ECX, BIT_OSXSAVE})) return 0;
+    if (!probe_feature(p, (struct probe_bit){LEAF_FEATURES, 0, PROBE_ECX, BIT_OSXSAVE})) return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (uint64_t)high << 32 | low;
 }
 
 /* Both vendors describe one cache per subleaf in the same fields; the list ends with type 0. */
-static bool caches_read(uint32_t leaf, int64_t bytes[3])
+static bool caches_read(struct probe *p, uint32_t leaf, int64_t bytes[3])
 {
     bool any = false;
     for (uint32_t i = 0; i < CACHES_MAX; i++) {
-        uint32_t r[PROBE_REGISTERS];
-        if (!leaf_read(leaf, i, r)) break;
+        const uint32_t *r = leaf_read(p, leaf, i);
+        if (!r) break;
         uint32_t type = r[PROBE_EAX] & 0x1f, level = r[PROBE_EAX] >> 5 & 7;
         if (type == CACHE_NONE) break;
         if (type == CACHE_INSTRUCTION || level < 1 || level > 3) continue;
@@ -58,10 +72,10 @@ static bool caches_read(uint32_t leaf, int64_t bytes[3])
     return any;
 }
 
-void probe_caches(int64_t bytes[3])
+void probe_caches(struct probe *p, int64_t bytes[3])
 {
     memset(bytes, 0, 3 * sizeof *bytes);
-    if (!caches_read(LEAF_CACHES_INTEL, bytes)) caches_read(extended + LEAF_CACHES_AMD, bytes);
+    if (!caches_read(p, LEAF_CACHES_INTEL, bytes)) caches_read(p, extended + LEAF_CACHES_AMD, bytes);
 }
 
 #elif defined __aarch64__
@@ -71,9 +85,17 @@ void probe_caches(int64_t bytes[3])
 
 enum { CACHES_MAX = 8 }; /* more index folders than any machine has */
 
-bool probe_feature(struct probe_bit where) { return getauxval(AT_HWCAP) >> where.bit & 1; }
+bool probe_feature(struct probe *p, struct probe_bit where)
+{
+    (void)p;
+    return getauxval(AT_HWCAP) >> where.bit & 1;
+}
 
-uint64_t probe_state(void) { return UINT64_MAX; }
+uint64_t probe_state(struct probe *p)
+{
+    (void)p;
+    return UINT64_MAX;
+}
 
 /* One word of one of the files that describe cache `index` of the first core; "" if it is not there. */
 static void sysfs_word(int index, const char *name, char word[32])
@@ -87,8 +109,9 @@ static void sysfs_word(int index, const char *name, char word[32])
     fclose(f);
 }
 
-void probe_caches(int64_t bytes[3])
+void probe_caches(struct probe *p, int64_t bytes[3])
 {
+    (void)p;
     memset(bytes, 0, 3 * sizeof *bytes);
     for (int i = 0; i < CACHES_MAX; i++) {
         char type[32], level[32], size[32];

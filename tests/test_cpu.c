@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "probe.h"
 
 static struct kiln_error error;
 
@@ -59,6 +60,23 @@ Test(cpu, host_agrees_with_the_compiler)
                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
     cr_assert_eq(cpu.isa >= ISA_AVX2, avx2);
     cr_assert_eq(cpu.isa >= ISA_AVX512, avx512);
+}
+
+/* What was asked before, more than is remembered of it, changes no answer. */
+Test(cpu, probes_answer_the_same_again)
+{
+    static const uint32_t leaves[] = {1, 7, 0xd, 0x80000001, 0x80000008, 0x7fffffff, 0xffffffff};
+    enum { LEAVES = sizeof leaves / sizeof *leaves, SUBLEAVES = 6, QUESTIONS = LEAVES * SUBLEAVES * 128 };
+    struct probe old = {0};
+    for (int i = 0; i < 2 * QUESTIONS; i++) {
+        struct probe new = {0};
+        int q = i * 1021 % QUESTIONS; /* each in turn, 1021 being prime, and no two like ones in a row */
+        struct probe_bit where = {leaves[q % LEAVES], (uint32_t)(q / LEAVES % SUBLEAVES),
+                                  (enum probe_register)(q / LEAVES / SUBLEAVES / 32),
+                                  q / LEAVES / SUBLEAVES % 32};
+        bool apic = where.leaf == 1 && where.reg == PROBE_EBX; /* which core asks: that may change */
+        cr_assert(apic || probe_feature(&old, where) == probe_feature(&new, where), "question %d", q);
+    }
 }
 #endif
 
