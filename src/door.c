@@ -114,7 +114,9 @@ enum kiln_status door_open(const char *path, const struct generator **generator,
     if (!path && built_in) return module_enter(built_in, "the generator linked in", generator, error);
     if (asked) return module_open(asked, generator, error);
     if (module_find(found)) return module_open(found, generator, error);
-    return fail(error, KILN_STATUS_SYSTEM,
-                "the code-generation module is not at %.256s nor in lib/kiln: set KILN_GENERATOR to its path",
-                found);
+    return fail(
+        error, KILN_STATUS_SYSTEM,
+        "the code-generation module is not at %.256s nor in lib/kiln: install it beside this library, "
+        "and LLVM 19 (the package libllvm19), or set KILN_GENERATOR to its path",
+        found);
 }

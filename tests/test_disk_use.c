@@ -135,7 +135,7 @@ static void child_good(pid_t child)
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
 }
 
-enum { CONVS = 25, FLOATS = 4096 };
+enum { CONVS = 50, FLOATS = 4096 };
 
 static struct kiln_conv nth_conv(int i)
 {
@@ -185,7 +185,7 @@ Test(disk_use, eight_processes_fill_one_cache)
         children[i] = fork();
         if (children[i]) continue;
         struct kiln *k;
-        _exit(kiln_create(&k, &config, &error) || !convs_right(k, i % 4 * 3));
+        _exit(kiln_create(&k, &config, &error) || !convs_right(k, i % 4 * 7));
     }
     for (int i = 0; i < 8; i++) child_good(children[i]);
     cr_assert_eq(files(""), CONVS, "as many files as kernels, and no temporary ones");
@@ -245,6 +245,23 @@ Test(disk_use, fork_after_use)
     cr_assert_eq(stats_of(k).disk_hits, 1);
     cr_assert_eq(stats_of(k).compiles, 1);
     kiln_plan_release(plan);
+    kiln_destroy(k);
+}
+
+/* Both sides compile on by an LLVM that was at work before. */
+Test(disk_use, fork_after_compiling)
+{
+    const struct kiln_config config = {.size = sizeof config};
+    struct kiln_conv convs[4];
+    struct kiln *k;
+    WORKS(kiln_create(&k, &config, &error));
+    for (int i = 0; i < 4; i++) convs[i] = nth_conv(i);
+    cr_assert(conv_right(k, &convs[0]), "%s", error.text);
+    pid_t child = fork();
+    if (!child) _exit(!conv_right(k, &convs[0]) || !conv_right(k, &convs[1]) || !conv_right(k, &convs[2]));
+    cr_assert(conv_right(k, &convs[1]) && conv_right(k, &convs[3]), "%s", error.text);
+    child_good(child);
+    cr_assert_eq(files(""), 4);
     kiln_destroy(k);
 }
 
@@ -321,6 +338,28 @@ static bool small_disk_mount(void)
     return mount("small", cache_dir, "tmpfs", 0, "size=64k,mode=700") == 0;
 }
 
+/* Takes all that is left of the disk. */
+static void ballast_put(void)
+{
+    static const char page[4096];
+    FILE *file = fopen("cache/ballast", "w");
+    while (file && fwrite(page, 1, sizeof page, file) == sizeof page) continue;
+    if (file) fclose(file);
+}
+
+/* What cannot be written is compiled, and right. */
+static bool compiles_unwritten(void)
+{
+    const struct kiln_config config = {.size = sizeof config, .debug = "cache", .log = remember};
+    const struct kiln_conv conv = nth_conv(CONVS - 1);
+    struct kiln *k;
+    logged.length = 0;
+    bool good = !kiln_create(&k, &config, &error) && conv_right(k, &conv) && stats_of(k).compiles == 1 &&
+                stats_of(k).disk_writes == 0 && strstr(logged.text, "not written: No space left");
+    kiln_destroy(k);
+    return good;
+}
+
 Test(disk_use, a_full_disk)
 {
     pid_t child = fork();
@@ -331,6 +370,8 @@ Test(disk_use, a_full_disk)
         bool good = strstr(why.text, "not written: No space left") && *key > 'b' && files("tmp-") == 0;
         good = good && !get(key) && !why.text[0];
         while (--*key >= 'a') good = good && get(key);
+        ballast_put();
+        good = good && compiles_unwritten();
         umount(cache_dir);
         _exit(!good);
     }

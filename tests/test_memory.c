@@ -136,7 +136,7 @@ Test(memory, create)
                    .wisdom = "wisdom",
                    .threads = 2,
                    .generator = getenv("KILN_GENERATOR")},
-        .call = call_create, .check = check_create, .least = 9, .bare = true);
+        .call = call_create, .check = check_create, .least = 5, .bare = true);
 }
 
 Test(memory, create_where_the_environment_says)
@@ -146,7 +146,7 @@ Test(memory, create_where_the_environment_says)
     setenv("XDG_CACHE_HOME", here, 1);
     unsetenv("KILN_CACHE_DIR");
     TRY(.config = {.cache = KILN_CACHE_ON, .cache_dir = "", .parallel = in_turn}, .call = call_create,
-        .check = check_create, .least = 5, .bare = true);
+        .check = check_create, .least = 3, .bare = true);
 }
 
 /* ---- compiling ---- */
@@ -154,18 +154,18 @@ Test(memory, create_where_the_environment_says)
 Test(memory, compile)
 {
     TRY(.config = {.cache = KILN_CACHE_ON, .debug = "plan,cache,ir,asm,wisdom"}, .call = compile,
-        .check = right_plan, .least = 15);
+        .check = right_plan, .least = 8);
 }
 
 Test(memory, compile_by_choice)
 {
-    TRY(.config = {.cache = KILN_CACHE_OFF}, .call = compile_wisely, .check = right_plan, .least = 9);
+    TRY(.config = {.cache = KILN_CACHE_OFF}, .call = compile_wisely, .check = right_plan, .least = 5);
 }
 
 Test(memory, compile_with_wisdom)
 {
     TRY(.config = {.cache = KILN_CACHE_OFF}, .prepare = has_wisdom, .call = compile_wisely,
-        .check = right_plan, .least = 7);
+        .check = right_plan, .least = 4);
 }
 
 Test(memory, compile_from_memory)
@@ -177,7 +177,7 @@ Test(memory, compile_from_memory)
 Test(memory, compile_from_disk)
 {
     TRY(.config = {.cache = KILN_CACHE_ON}, .prepare = on_disk, .call = compile, .check = right_plan,
-        .least = 6);
+        .least = 3);
 }
 
 /* The first, the second and the last are the same. */
@@ -206,7 +206,7 @@ static void check_many(struct scene *s)
 
 Test(memory, compile_many)
 {
-    TRY(.config = {.cache = KILN_CACHE_ON}, .call = call_many, .check = check_many, .least = 20);
+    TRY(.config = {.cache = KILN_CACHE_ON}, .call = call_many, .check = check_many, .least = 10);
 }
 
 /* ---- telling ---- */
@@ -243,18 +243,18 @@ static enum kiln_status call_asm(struct scene *s) { return dump(s, KILN_DUMP_ASM
 static enum kiln_status call_object(struct scene *s) { return dump(s, KILN_DUMP_OBJECT); }
 static enum kiln_status call_image(struct scene *s) { return dump(s, KILN_DUMP_IMAGE); }
 
-Test(memory, explain) { TRY(.call = call_explain, .check = nothing, .least = 5); }
-Test(memory, explain_given) { TRY(.call = call_explain_given, .check = nothing, .least = 4); }
-Test(memory, candidates) { TRY(.call = call_candidates, .check = nothing, .least = 3); }
-Test(memory, candidates_listed) { TRY(.call = call_list, .check = nothing, .least = 4); }
+Test(memory, explain) { TRY(.call = call_explain, .check = nothing, .least = 3); }
+Test(memory, explain_given) { TRY(.call = call_explain_given, .check = nothing, .least = 2); }
+Test(memory, candidates) { TRY(.call = call_candidates, .check = nothing, .least = 2); }
+Test(memory, candidates_listed) { TRY(.call = call_list, .check = nothing, .least = 2); }
 
 Test(memory, dump)
 {
-    TRY(.call = call_ir, .check = nothing, .least = 3);
-    TRY(.call = call_ir_opt, .check = nothing, .least = 5);
-    TRY(.call = call_asm, .check = nothing, .least = 5);
-    TRY(.call = call_object, .check = nothing, .least = 5);
-    TRY(.call = call_image, .check = nothing, .least = 7);
+    TRY(.call = call_ir, .check = nothing, .least = 2);
+    TRY(.call = call_ir_opt, .check = nothing, .least = 3);
+    TRY(.call = call_asm, .check = nothing, .least = 3);
+    TRY(.call = call_object, .check = nothing, .least = 3);
+    TRY(.call = call_image, .check = nothing, .least = 4);
 }
 
 /* ---- wisdom and tuning ---- */
@@ -286,10 +286,10 @@ static void check_tune(struct scene *s)
     right_plan(s);
 }
 
-Test(memory, wisdom_import) { TRY(.call = call_import, .check = check_import, .least = 5); }
+Test(memory, wisdom_import) { TRY(.call = call_import, .check = check_import, .least = 3); }
 Test(memory, wisdom_export) { TRY(.prepare = has_wisdom, .call = call_export, .check = nothing); }
 
-Test(memory, tune) { TRY(.prepare = has_wisdom, .call = call_tune, .check = check_tune, .least = 25); }
+Test(memory, tune) { TRY(.prepare = has_wisdom, .call = call_tune, .check = check_tune, .least = 13); }
 
 /* ---- the cache on disk ---- */
 
@@ -320,13 +320,13 @@ static void check_prune(struct scene *s)
 Test(memory, cache_list)
 {
     TRY(.config = {.cache = KILN_CACHE_ON}, .prepare = on_disk, .call = call_cache_list, .check = nothing,
-        .least = 3);
+        .least = 2);
 }
 
 Test(memory, cache_prune)
 {
     TRY(.config = {.cache = KILN_CACHE_ON}, .prepare = on_disk, .call = call_prune, .check = check_prune,
-        .least = 2);
+        .least = 1);
 }
 
 /* ---- running ---- */
@@ -369,10 +369,10 @@ static enum kiln_status call_others(struct scene *s)
 Test(memory, run)
 {
     TRY(.config = {.parallel = in_turn, .threads = 2}, .prepare = has_plan, .call = call_run,
-        .check = right_values, .least = 2);
+        .check = right_values, .least = 1);
 }
 
-Test(memory, run_part) { TRY(.prepare = has_plan, .call = call_run_part, .check = right_values, .least = 2); }
+Test(memory, run_part) { TRY(.prepare = has_plan, .call = call_run_part, .check = right_values, .least = 1); }
 
 Test(memory, others_need_none)
 {

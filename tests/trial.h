@@ -42,7 +42,7 @@ struct trial {
     void (*prepare)(struct scene *s);
     enum kiln_status (*call)(struct scene *s);
     void (*check)(struct scene *s); /* what a call that worked has left, which it gives back */
-    long least;                     /* calls that can fail, as are known */
+    long least;                     /* calls that can fail: half of what there were, or they are not met */
     bool bare;                      /* without a context */
 };
 

@@ -52,6 +52,8 @@ int exit_worse(int a, int b) { return a > b ? a : b; }
 
 void sink_file(void *user, const char *bytes, size_t count) { fwrite(bytes, 1, count, user); }
 
+void sink_nothing(void *user, const char *bytes, size_t count) { (void)user, (void)bytes, (void)count; }
+
 /* ---- what flags store ---- */
 
 static void *field(void *into, const struct flag *flag) { return (char *)into + flag->offset; }

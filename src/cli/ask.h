@@ -121,7 +121,8 @@ __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
  * would obey, as \xNN. */
 void plain_put(FILE *file, const char *text, int width);
 
-/* A sink that writes to a FILE, its user pointer. */
+/* Sinks: one that writes to a FILE, its user pointer, and one that does not listen. */
 kiln_sink sink_file;
+kiln_sink sink_nothing;
 
 #endif

@@ -33,11 +33,6 @@ static bool names_differ(const struct names *names, const char *flag)
     return true;
 }
 
-static void sink_nothing(void *user, const char *bytes, size_t count)
-{
-    (void)user, (void)bytes, (void)count;
-}
-
 enum kiln_status isa_status(struct kiln *k, const char *isa, struct kiln_error *error)
 {
     struct kiln_options options = {.size = sizeof options, .isa = isa};

@@ -11,12 +11,17 @@ struct run {
     struct common common;
     struct tensor_files files;
     const char *dst;
+    bool oracle;
 };
 
 static const struct flag flags[] = {
     FLAGS_TENSORS(struct run),
     {"dst", "FILE", "output; it appears whole or not at all; " OUTPUT_HELP, flag_text,
      offsetof(struct run, dst)},
+    {"oracle", NULL,
+     "compute by the plain nest that compiled code is checked with: slow, and\nwithout LLVM; the flags that "
+     "follow say nothing then",
+     flag_true, offsetof(struct run, oracle)},
     FLAG_THREADS,
     FLAG_ISA,
     FLAG_SCHEDULE,
@@ -43,7 +48,7 @@ static const struct page page = {.name = "run",
                                  .most = 1};
 
 /* Runs into y, with packed as room for the weights. */
-static bool compute(const struct kiln_plan *plan, const struct tensors *tensors, void *packed, float *y)
+static bool plan_run(const struct kiln_plan *plan, const struct tensors *tensors, void *packed, float *y)
 {
     struct kiln_error error;
     struct kiln_args args = tensors->args;
@@ -55,28 +60,39 @@ static bool compute(const struct kiln_plan *plan, const struct tensors *tensors,
     return complain("%s", error.text), false;
 }
 
-static bool compute_and_write(const struct kiln_plan *plan, const struct tensors *tensors, const char *path)
+static bool compiled_run(const struct run *r, const struct line *line, const struct tensors *tensors,
+                         float *y)
 {
-    const struct kiln_conv *conv = kiln_plan_conv(plan);
-    struct npy y = {.data = fill_memory(conv_outputs(conv) * sizeof *y.data)};
-    void *packed = fill_memory(kiln_plan_packed_size(plan));
-    y.rank = tensors_dst_shape(conv, tensors->dims, y.shape);
-    bool good = compute(plan, tensors, packed, y.data) && npy_write(&y, path);
+    struct kiln *k = ask_kiln(&r->common);
+    struct kiln_plan *plan = k ? ask_plan(k, &r->common, line) : NULL;
+    void *packed = plan ? fill_memory(kiln_plan_packed_size(plan)) : NULL;
+    bool good = plan && plan_run(plan, tensors, packed, y);
     free(packed);
-    npy_free(&y);
+    kiln_plan_release(plan);
+    kiln_destroy(k);
     return good;
+}
+
+static bool oracle_run(const struct kiln_conv *conv, const struct tensors *tensors, float *y)
+{
+    struct kiln_error error;
+    struct kiln_args args = tensors->args;
+    args.dst = y;
+    return kiln_interpret(conv, tensors->weights, &args, &error) == KILN_STATUS_OK ||
+           (complain("%s", error.text), false);
 }
 
 static int run(const struct run *r, const struct line *line)
 {
     struct tensors tensors;
+    const struct kiln_conv *conv = &line->conv;
     if (!r->dst) return complain("the convolution needs --dst FILE to write to");
-    if (!tensors_read(&tensors, &line->conv, &r->files)) return EXIT_USAGE;
-    struct kiln *k = ask_kiln(&r->common);
-    struct kiln_plan *plan = k ? ask_plan(k, &r->common, line) : NULL;
-    bool good = plan && compute_and_write(plan, &tensors, r->dst);
-    kiln_plan_release(plan);
-    kiln_destroy(k);
+    if (!tensors_read(&tensors, conv, &r->files)) return EXIT_USAGE;
+    struct npy y = {.data = fill_memory(conv_outputs(conv) * sizeof *y.data)};
+    y.rank = tensors_dst_shape(conv, tensors.dims, y.shape);
+    bool good = r->oracle ? oracle_run(conv, &tensors, y.data) : compiled_run(r, line, &tensors, y.data);
+    good = good && npy_write(&y, r->dst);
+    npy_free(&y);
     tensors_free(&tensors);
     return good ? EXIT_GOOD : EXIT_USAGE;
 }

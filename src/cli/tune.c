@@ -192,6 +192,15 @@ static bool context_make(struct tune *t)
     return kiln_create(&t->k, &config, &error) == KILN_STATUS_OK || (complain("%s", error.text), false);
 }
 
+/* Without the generator nothing can be tuned: that is told once, not of each convolution. */
+static bool generator_there(const struct tune *t)
+{
+    struct kiln_error error;
+    const struct kiln_conv *any = &t->common.convs.at[0].conv;
+    if (kiln_candidates(t->k, any, NULL, sink_nothing, NULL, &error) != KILN_STATUS_SYSTEM) return true;
+    return complain("%s", error.text), false;
+}
+
 /* In one write, so that lines of several processes do not mix and none is half there. */
 static bool file_add(struct tune *t, const char *line)
 {
@@ -285,7 +294,7 @@ int cli_tune(int argc, char **argv)
     if (t.common.convs.count == 0)
         status = complain("tune needs a convolution or -f FILE; `kiln tune --help` shows how");
     if (status == ASK_GO_ON && !file_open(&t)) status = EXIT_USAGE;
-    if (status == ASK_GO_ON && !context_make(&t)) status = EXIT_USAGE;
+    if (status == ASK_GO_ON && !(context_make(&t) && generator_there(&t))) status = EXIT_USAGE;
     if (status == ASK_GO_ON) {
         struct kiln_stats stats;
         kiln_stats(t.k, &stats);

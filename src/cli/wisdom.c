@@ -16,6 +16,7 @@ struct work {
     const char *out;  /* -o, or NULL */
     int bad;          /* lines passed over, or refused */
     int good, skipped;
+    bool unable; /* to check: there is no generator */
 };
 
 /* ---- reading ---- */
@@ -103,11 +104,6 @@ static int list(struct work *w, char **paths, int count)
 
 /* ---- check ---- */
 
-static void sink_nothing(void *user, const char *bytes, size_t count)
-{
-    (void)user, (void)bytes, (void)count;
-}
-
 /* Asks the planner whether it takes a line's plan. */
 static void sink_check(void *user, const char *bytes, size_t count)
 {
@@ -124,6 +120,7 @@ static void sink_check(void *user, const char *bytes, size_t count)
     if (!foreign) status = kiln_conv_parse(&conv, line, &error);
     if (status == KILN_STATUS_OK) status = kiln_candidates(w->k, &conv, &options, sink_nothing, NULL, &error);
     foreign = foreign || status == KILN_STATUS_UNSUPPORTED;
+    w->unable = w->unable || status == KILN_STATUS_SYSTEM;
     *(status == KILN_STATUS_OK ? &w->good : foreign ? &w->skipped : &w->bad) += 1;
     if (status == KILN_STATUS_OK) return;
     printf("%s %s: ", foreign ? "skip" : "FAIL", line);
@@ -136,7 +133,7 @@ static int check(struct work *w, char **paths, int count)
     if (!files_know(w, paths, count)) return EXIT_USAGE;
     kiln_wisdom_export(w->k, sink_check, w, NULL);
     printf("%d passed, %d failed, %d skipped\n", w->good, w->bad, w->skipped);
-    return w->bad ? EXIT_FAILED : EXIT_GOOD;
+    return w->unable ? EXIT_USAGE : w->bad ? EXIT_FAILED : EXIT_GOOD;
 }
 
 /* ---- the command ---- */
