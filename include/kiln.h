@@ -54,6 +54,12 @@ KILN_API const char *kiln_status_name(enum kiln_status status);
 /* "0.1.0": the version of the library that is running, which may differ from the header's. */
 KILN_API const char *kiln_version(void);
 
+/* Receives bytes in order; they are not terminated and not kept. */
+typedef void kiln_sink(void *user, const char *bytes, size_t count);
+
+/* A line for each word of struct kiln_config's debug and of KILN_DEBUG, "  WORD  what it asks for". */
+KILN_API void kiln_debug_print(kiln_sink *sink, void *user);
+
 /* ---- the convolution: what is asked ---- */
 
 enum kiln_type { KILN_TYPE_F32, KILN_TYPE_BF16, KILN_TYPE_F16, KILN_TYPE_U8, KILN_TYPE_S8, KILN_TYPE_S32 };
@@ -179,9 +185,9 @@ struct kiln_config {
     size_t cache_bytes;    /* capacity of the in-memory cache of kernels; 0: 64 MiB */
     const char *isa;       /* the most that may be used, such as "avx2"; NULL: KILN_ISA, else all there is */
     const char *generator; /* path of the generator module; NULL: KILN_GENERATOR, else beside the library */
-    const char *debug; /* what is logged: some of "plan,cache,ir,asm,wisdom"; and "perf": /tmp/perf-PID.map,
-                          by which `perf report` names kernels. NULL: KILN_DEBUG, else nothing */
-    kiln_log *log;     /* NULL: standard error */
+    const char *debug; /* what is logged, and which profilers and debuggers are told of kernels: words such as
+                          "plan,cache" that kiln_debug_print lists. NULL: KILN_DEBUG, else nothing */
+    kiln_log *log;     /* NULL: standard error. Called until kiln_destroy has returned */
     void *log_user;
     const char *wisdom; /* path of a file for kiln_wisdom_import; "": none; NULL: KILN_WISDOM, else none */
     /* The cache of kernels on disk. Its directory, an absolute path, is made when first written to; NULL:
@@ -272,9 +278,6 @@ KILN_API bool kiln_plan_exact(const struct kiln_plan *plan);
 
 /* The convolution the plan computes; owned by the plan. */
 KILN_API const struct kiln_conv *kiln_plan_conv(const struct kiln_plan *plan);
-
-/* Receives bytes in order; they are not terminated and not kept. */
-typedef void kiln_sink(void *user, const char *bytes, size_t count);
 
 /* Wisdom is text: plan lines, each with the time that it took in a comment behind it, as kiln_tune finds
  * them:

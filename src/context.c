@@ -2,25 +2,23 @@
  * configuration leaves open. */
 #include "context.h"
 
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "gdb.h"
+#include "perf.h"
 #include "status.h"
 #include "text.h"
 
 enum {
     CACHE_BYTES = 64 << 20,   /* some five thousand kernels */
     STRUCT_BYTES_MOST = 4096, /* a caller's struct of more is one whose size was not set */
+    COUNTS_ROOM = 512,        /* eight numbers and their words */
 };
-
-static const char *const debug_names[] = {
-    [DEBUG_PLAN] = "plan", [DEBUG_CACHE] = "cache",   [DEBUG_IR] = "ir",
-    [DEBUG_ASM] = "asm",   [DEBUG_WISDOM] = "wisdom", [DEBUG_PERF] = "perf",
-};
-enum { DEBUGS = sizeof debug_names / sizeof *debug_names };
 
 enum kiln_status struct_read(void *to, size_t room, const void *from, const char *name,
                              struct kiln_error *error)
@@ -72,28 +70,20 @@ void context_log(const struct kiln *k, enum debug what, const char *text)
     if (!context_logs(k, what)) return;
     for (const char *at = text; *at;) {
         size_t length = strcspn(at, "\n");
-        snprintf(line, sizeof line, "kiln: %s: %.*s", debug_names[what], (int)length, at);
+        snprintf(line, sizeof line, "kiln: %s: %.*s", debug_name(what), (int)length, at);
         k->log(k->log_user, line);
         at += length + (at[length] == '\n');
     }
 }
 
-static enum kiln_status debug_parse(unsigned *debug, const struct setting *asked, struct kiln_error *error)
+void context_show(struct kiln *k, struct kernel *kernel, char news[JITDUMP_NEWS])
 {
-    *debug = 0;
-    for (const char *at = asked->text ? asked->text : ""; *at;) {
-        size_t length = strcspn(at, ",");
-        int i = 0;
-        while (i < DEBUGS && (strlen(debug_names[i]) != length || memcmp(debug_names[i], at, length) != 0))
-            i++;
-        if (i == DEBUGS)
-            return fail(error, KILN_STATUS_INVALID,
-                        "%s is \"%.64s\": must be some of plan,cache,ir,asm,wisdom,perf", asked->name,
-                        asked->text);
-        *debug |= 1u << i;
-        at += length + (at[length] == ',');
-    }
-    return KILN_STATUS_OK;
+    struct symbol symbols[SYMBOLS];
+    if (!(k->debug & (1u << DEBUG_PERF | 1u << DEBUG_JITDUMP | 1u << DEBUG_GDB))) return;
+    if (!kernel_symbols(kernel, symbols)) return;
+    if (context_logs(k, DEBUG_PERF)) perf_map(symbols);
+    if (context_logs(k, DEBUG_JITDUMP)) jitdump_add(&k->jitdump, symbols, news);
+    if (context_logs(k, DEBUG_GDB)) kernel->gdb = gdb_add(symbols);
 }
 
 /* ---- the configuration ---- */
@@ -135,7 +125,7 @@ static enum kiln_status context_fill(struct kiln *k, const struct kiln_config *c
     const struct setting wisdom = setting_of(config->wisdom, "wisdom", "KILN_WISDOM");
     k->log = config->log ? config->log : log_stderr;
     k->log_user = config->log_user;
-    enum kiln_status status = debug_parse(&k->debug, &debug, error);
+    enum kiln_status status = debug_parse(&k->debug, debug.text, debug.name, error);
     if (!status) status = threads_read(&k->threads, config, error);
     cpu_host(&k->cpu);
     if (!status) status = cpu_cap(&k->cpu, isa.text, isa.name, error);
@@ -162,6 +152,7 @@ enum kiln_status kiln_create(struct kiln **made, const struct kiln_config *confi
     struct kiln *k = calloc(1, sizeof *k);
     if (!k) return fail(error, KILN_STATUS_MEMORY, "no memory for a context");
     pthread_mutex_init(&k->lock, NULL);
+    jitdump_init(&k->jitdump);
     status = context_fill(k, &c, error);
     if (status)
         kiln_destroy(k);
@@ -170,14 +161,32 @@ enum kiln_status kiln_create(struct kiln **made, const struct kiln_config *confi
     return status;
 }
 
+/* Only a context that was used has something to tell. */
+static void counts_log(struct kiln *k)
+{
+    char line[COUNTS_ROOM];
+    struct kiln_stats s = {0};
+    if (!k->cache || !context_logs(k, DEBUG_CACHE)) return;
+    kiln_stats(k, &s);
+    if (!s.hits && !s.misses) return;
+    snprintf(line, sizeof line,
+             "in memory %" PRIu64 " hits, %" PRIu64 " misses, %" PRIu64 " evictions; on disk %" PRIu64
+             " hits, %" PRIu64 " misses, %" PRIu64 " writes; %" PRIu64 " compiled in %.1f ms",
+             s.hits, s.misses, s.evictions, s.disk_hits, s.disk_misses, s.disk_writes, s.compiles,
+             s.compile_ms);
+    context_log(k, DEBUG_CACHE, line);
+}
+
 void kiln_destroy(struct kiln *k)
 {
     if (!k) return;
+    counts_log(k);
     cache_free(k->cache);
     wisdom_free(k->wisdom);
     disk_close(&k->disk);
     if (k->pool) pool_release(k->pool);
     free(k->generator_path);
+    jitdump_close(&k->jitdump);
     pthread_mutex_destroy(&k->lock);
     free(k);
 }

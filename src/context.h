@@ -7,15 +7,12 @@
 
 #include "cache.h"
 #include "cpu.h"
+#include "debug.h"
 #include "disk.h"
 #include "door.h"
+#include "jitdump.h"
 #include "pool.h"
 #include "wisdom.h"
-
-/* What may be logged, by the words of KILN_DEBUG in the same order: the plan line of each kernel that is
- * compiled; each hit and miss, and what is wrong with the cache on disk; the IR and the assembly of each
- * kernel that is compiled; what wisdom is used, and what of it is passed over. */
-enum debug { DEBUG_PLAN, DEBUG_CACHE, DEBUG_IR, DEBUG_ASM, DEBUG_WISDOM, DEBUG_PERF };
 
 struct kiln {
     struct cpu cpu;                 /* this machine, capped */
@@ -30,6 +27,7 @@ struct kiln {
     unsigned debug;       /* a bit per enum debug */
     kiln_log *log;
     void *log_user;
+    struct jitdump jitdump;
     pthread_mutex_t lock;              /* guards what follows */
     const struct generator *generator; /* NULL: not opened yet */
     uint64_t compiles;
@@ -52,6 +50,10 @@ enum kiln_status context_wisdom(struct kiln *k, const char *path, const char *by
 bool context_logs(const struct kiln *k, enum debug what);
 /* Logs each line of a text, behind "kiln: WHAT: ". */
 void context_log(const struct kiln *k, enum debug what, const char *text);
+
+/* Tells profilers and debuggers of a kernel that nobody has yet, as KILN_DEBUG says. `news`: as jitdump_add.
+ */
+void context_show(struct kiln *k, struct kernel *kernel, char news[JITDUMP_NEWS]);
 
 /* Copies a caller's struct, which begins with its size, over one of ours of `room` bytes that holds the
  * defaults: a caller built with an older header has fewer fields, one built with a newer header more,

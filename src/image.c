@@ -2,7 +2,6 @@
  * could have written: image_check trusts nothing in it, and whoever passed it need not check again. */
 #include "image.h"
 
-#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,9 +4,18 @@
 #ifndef KILN_SRC_IMAGE_H
 #define KILN_SRC_IMAGE_H
 
+#include <elf.h>
+
 #include "kiln.h"
 
 enum { IMAGE_VERSION = 1, IMAGE_CODE_ALIGN = 64 };
+
+/* This machine, in struct image's elf_machine. */
+#if defined __x86_64__
+enum { HOST_MACHINE = EM_X86_64 };
+#else
+enum { HOST_MACHINE = EM_AARCH64 };
+#endif
 
 struct image {
     char magic[8];             /* "kilnimg" */

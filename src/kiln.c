@@ -11,7 +11,6 @@
 #include "buffer.h"
 #include "image.h"
 #include "job.h"
-#include "perf.h"
 #include "run.h"
 #include "status.h"
 #include "text.h"
@@ -24,6 +23,7 @@ struct lookup {
     struct kernel *kernel;
     enum { FROM_MEMORY, FROM_DISK, FROM_GENERATOR } origin;
     struct kiln_error found, kept; /* why the cache on disk was not read or not written; "": no reason */
+    char news[JITDUMP_NEWS];       /* of the file for profilers; "": none */
     char key[JOB_KEY_ROOM];
 };
 
@@ -32,7 +32,7 @@ static void lookup_begin(struct lookup *l, struct job *job)
 {
     l->job = job;
     l->origin = FROM_MEMORY;
-    l->found.text[0] = l->kept.text[0] = '\0';
+    l->found.text[0] = l->kept.text[0] = l->news[0] = '\0';
 }
 
 static double thread_ms(void)
@@ -101,7 +101,7 @@ static enum kiln_status kernel_make(void *user, struct kernel **kernel, struct k
     if (status) return fail(error, status, "%s", l->found.text);
     l->origin = *kernel ? FROM_DISK : FROM_GENERATOR;
     if (!*kernel) status = kernel_compile(l, kernel, error);
-    if (!status && context_logs(k, DEBUG_PERF)) perf_map(*kernel);
+    if (!status) context_show(k, *kernel, l->news);
     return status;
 }
 
@@ -112,6 +112,7 @@ static void lookup_log(const struct lookup *l)
         [FROM_MEMORY] = "hit", [FROM_DISK] = "disk", [FROM_GENERATOR] = "miss"};
     char line[KILN_TEXT_MAX + KILN_ERROR_TEXT];
     const struct kiln *k = l->job->k;
+    if (l->news[0]) context_log(k, DEBUG_JITDUMP, l->news);
     if (!context_logs(k, DEBUG_CACHE)) return;
     if (l->found.text[0]) {
         snprintf(line, sizeof line, "ignored %s", l->found.text);

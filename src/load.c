@@ -2,20 +2,15 @@
  * they are writable and becomes executable when they no longer are. */
 #include "load.h"
 
-#include <elf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "gdb.h"
 #include "status.h"
-
-#if defined __x86_64__
-enum { HOST_MACHINE = EM_X86_64 };
-#else
-enum { HOST_MACHINE = EM_AARCH64 };
-#endif
 
 /* The image's code at the beginning of a page: AArch64's ADRP, which reaches constants by page, was
  * resolved for that. Sets code and code_room; on failure leaves nothing mapped. */
@@ -36,6 +31,7 @@ static enum kiln_status code_map(struct kernel *k, const struct image *image, st
     __builtin___clear_cache(code, code + image->code_bytes);
     k->code = code;
     k->code_room = room;
+    k->code_bytes = image->code_bytes;
     return KILN_STATUS_OK;
 }
 
@@ -74,6 +70,26 @@ enum kiln_status kernel_load(const struct image *image, struct kernel **made, st
     return KILN_STATUS_OK;
 }
 
+/* Behind each function lies the other, or the constants and the end. */
+static void symbol_fill(struct symbol *s, const struct kernel *k, const char *what, const void *function,
+                        const void *other)
+{
+    const char *at, *behind, *end = k->code + k->code_bytes;
+    memcpy(&at, function, sizeof at); /* ISO C lets no function's address be cast */
+    memcpy(&behind, other, sizeof behind);
+    snprintf(s->name, sizeof s->name, "kiln %s %s", what, k->text);
+    s->at = at;
+    s->bytes = (size_t)((behind > at ? behind : end) - at);
+}
+
+bool kernel_symbols(const struct kernel *k, struct symbol symbols[SYMBOLS])
+{
+    if (!k->code) return false;
+    symbol_fill(&symbols[0], k, "run", &k->run, &k->pack);
+    symbol_fill(&symbols[1], k, "pack", &k->pack, &k->run);
+    return true;
+}
+
 struct kernel *kernel_retain(struct kernel *kernel)
 {
     __atomic_add_fetch(&kernel->references, 1, __ATOMIC_RELAXED);
@@ -83,6 +99,7 @@ struct kernel *kernel_retain(struct kernel *kernel)
 void kernel_release(struct kernel *kernel)
 {
     if (__atomic_sub_fetch(&kernel->references, 1, __ATOMIC_ACQ_REL)) return;
+    gdb_remove(kernel->gdb);
     if (kernel->code) munmap(kernel->code, kernel->code_room);
     free(kernel->text);
     free(kernel);

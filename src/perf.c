@@ -2,14 +2,16 @@
  * lies where anyone may write: it is never followed through a link, nor trusted to be ours. */
 #include "perf.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_ROOM = 64, LINES_ROOM = 2 * (KILN_TEXT_MAX + 64) };
+#include "text.h"
+
+enum { PATH_ROOM = 64, LINES_ROOM = SYMBOLS * (SYMBOL_ROOM + 48) };
 
 static int map_open(void)
 {
@@ -23,19 +25,14 @@ static int map_open(void)
     return -1;
 }
 
-void perf_map(const struct kernel *kernel)
+void perf_map(const struct symbol symbols[SYMBOLS])
 {
     char lines[LINES_ROOM];
-    uintptr_t begin = (uintptr_t)kernel->code, end = begin + kernel->code_room, run, pack;
-    if (!kernel->code) return;
-    memcpy(&run, &kernel->run, sizeof run); /* ISO C lets no function's address be cast */
-    memcpy(&pack, &kernel->pack, sizeof pack);
-    int length = snprintf(lines, sizeof lines,
-                          "%" PRIxPTR " %" PRIxPTR " kiln run %s\n%" PRIxPTR " %" PRIxPTR " kiln pack %s\n",
-                          run, (run < pack ? pack : end) - run, kernel->text, pack,
-                          (pack < run ? run : end) - pack, kernel->text);
-    int file = length < (int)sizeof lines ? map_open() : -1;
+    struct text t = text_into(lines, sizeof lines);
+    for (int i = 0; i < SYMBOLS; i++)
+        text_put(&t, "%" PRIxPTR " %zx %s\n", (uintptr_t)symbols[i].at, symbols[i].bytes, symbols[i].name);
+    int file = t.length < sizeof lines ? map_open() : -1;
     if (file < 0) return;
-    if (write(file, lines, (size_t)length) < 0) length = 0; /* a profile without names is still one */
+    if (write(file, lines, t.length) < 0) errno = 0; /* a profile without names is still one */
     close(file);
 }

@@ -3,10 +3,10 @@
 #ifndef KILN_SRC_PERF_H
 #define KILN_SRC_PERF_H
 
-#include "load.h"
+#include "symbol.h"
 
-/* Adds a loaded kernel's two functions, named by its plan line. A file that cannot be written, or is another
+/* Adds one kernel's functions. A file that cannot be written, or is another
  * user's, is left alone: a profile then only lacks the names. */
-void perf_map(const struct kernel *kernel);
+void perf_map(const struct symbol symbols[SYMBOLS]);
 
 #endif

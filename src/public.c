@@ -1,7 +1,8 @@
-/* public: the functions of kiln.h that need no context: statuses, convolutions and the oracle. Each
- * checks what its caller passed and hands on. */
+/* public: the functions of kiln.h that need no context: statuses, what may be logged, convolutions and the
+ * oracle. Each checks what its caller passed and hands on. */
 #include "args.h"
 #include "conv.h"
+#include "debug.h"
 #include "interp.h"
 #include "status.h"
 
@@ -11,6 +12,11 @@
 const char *kiln_status_name(enum kiln_status status) { return status_name(status); }
 
 const char *kiln_version(void) { return VERSION(KILN_VERSION_MAJOR, KILN_VERSION_MINOR, KILN_VERSION_PATCH); }
+
+void kiln_debug_print(kiln_sink *sink, void *user)
+{
+    if (sink) debug_print(sink, user);
+}
 
 /* ---- convolutions ---- */
 

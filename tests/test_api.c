@@ -32,7 +32,7 @@ Test(api, create_refuses)
         {{.size = sizeof(struct kiln_config), .isa = ""}, KILN_STATUS_INVALID, "isa is \"\""},
         {{.size = sizeof(struct kiln_config), .debug = "plan,frob"},
          KILN_STATUS_INVALID,
-         "plan,cache,ir,asm"},
+         "must be some of plan,cache,wisdom,ir,asm,perf,jitdump,gdb"},
         {{.size = sizeof(struct kiln_config), .debug = "plan,,ir"}, KILN_STATUS_INVALID, "debug is"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -416,60 +416,6 @@ Test(api, explain_dump_and_cpu)
     WORKS(kiln_cpu_print(k, &o, say, &target, &error));
     cr_assert(strstr(target.text, "isa        neon\n"), "%s", target.text);
     kiln_destroy(k);
-}
-
-static void log_append(void *user, const char *line)
-{
-    say(user, line, strlen(line));
-    say(user, "\n", 1);
-}
-
-/* A log callback that compiles what is being logged. */
-struct echo {
-    struct kiln *k;
-    int lines;
-};
-
-static void log_echo(void *user, const char *line)
-{
-    struct echo *e = user;
-    (void)line;
-    if (e->lines++ == 0) kiln_plan_release(plan_of(e->k, SMALL, NULL));
-}
-
-Test(api, a_log_callback_may_call_back, .timeout = 20)
-{
-    struct echo e = {0};
-    e.k = context_with(
-        (struct kiln_config){.isa = "sse2", .debug = "cache,plan", .log = log_echo, .log_user = &e});
-    kiln_plan_release(plan_of(e.k, SMALL, NULL));
-    cr_assert_geq(e.lines, 3, "a miss, its plan, and the callback's hit");
-    kiln_destroy(e.k);
-}
-
-Test(api, debug_words_choose_what_is_logged)
-{
-    static const char *const rows[][2] = {
-        {"", ""},
-        {"plan", "kiln: plan: " SMALL " | fake | sse2\n"},
-        {"cache", "kiln: cache: miss " SMALL "\nkiln: cache: hit " SMALL "\n"},
-        {"ir", "kiln: ir: dump 1\nkiln: ir: line 2\n"},
-        {"asm,cache",
-         "kiln: cache: miss " SMALL "\nkiln: asm: dump 2\nkiln: asm: line 2\nkiln: cache: hit " SMALL "\n"},
-    };
-    char canonical[KILN_TEXT_MAX];
-    struct kiln_conv c = conv_of(SMALL);
-    kiln_conv_print(&c, canonical, sizeof canonical);
-    cr_assert_str_eq(canonical, SMALL, "the rows are written for the canonical text");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct said log = {0};
-        struct kiln *k = context_with(
-            (struct kiln_config){.isa = "sse2", .debug = rows[i][0], .log = log_append, .log_user = &log});
-        kiln_plan_release(plan_of(k, SMALL, NULL));
-        kiln_plan_release(plan_of(k, SMALL, NULL));
-        cr_assert_str_eq(log.text, rows[i][1]);
-        kiln_destroy(k);
-    }
 }
 
 /* ---- many threads ---- */

@@ -229,7 +229,7 @@ Test(cli, one_mistake_has_one_status)
         const char *environment, *conv, *says;
     } mistakes[] = {
         {"KILN_ISA=foo", ONE_D, "KILN_ISA is \"foo\": must be one of "},
-        {"KILN_DEBUG=foo", ONE_D, "KILN_DEBUG is \"foo\": must be some of plan,cache,ir,asm"},
+        {"KILN_DEBUG=foo", ONE_D, "KILN_DEBUG is \"foo\": must be some of plan,cache,wisdom,ir,asm"},
         {"KILN_THREADS=0", ONE_D, "KILN_THREADS is \"0\": must be 1 to 1024"},
 #if defined __x86_64__
         {"KILN_ISA=sse2", ONE_D " --isa avx2", "isa is \"avx2\": KILN_ISA allows at most sse2"},

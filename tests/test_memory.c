@@ -153,7 +153,8 @@ Test(memory, create_where_the_environment_says)
 
 Test(memory, compile)
 {
-    TRY(.config = {.cache = KILN_CACHE_ON, .debug = "plan,cache,ir,asm,wisdom"}, .call = compile,
+    setenv("JITDUMPDIR", ".", 1);
+    TRY(.config = {.cache = KILN_CACHE_ON, .debug = "plan,cache,wisdom,ir,asm,jitdump,gdb"}, .call = compile,
         .check = right_plan, .least = 8);
 }
 

@@ -17,13 +17,16 @@ file_bytes=262144
 # its place here.
 core='
 status text
+debug
 conv benchdnn
 probe cpu
 interp explain_at
 wisdom
 image
-buffer load
-perf
+buffer symbol
+gdb
+load
+perf jitdump
 cache disk
 pool
 args

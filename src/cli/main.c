@@ -64,8 +64,10 @@ static void usage(FILE *file)
           "A CONV is text such as\n"
           "  conv n1 ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc +bias +relu\n"
           "as one quoted argument or as words; text behind a '|' is a schedule. oneDNN's words,\n"
-          "such as mb1ic64ih56oc64oh56kh3ph1, are read too.\n",
+          "such as mb1ic64ih56oc64oh56kh3ph1, are read too.\n\n"
+          "KILN_DEBUG=WORD,... logs on standard error:\n",
           file);
+    kiln_debug_print(sink_file, file);
 }
 
 static int refuse_extra(const char *after, const char *word)
