@@ -54,6 +54,7 @@ TestSuite(cli, .init = folder_make, .fini = folder_remove, .timeout = 300);
 #define LAYER1 "conv ic2 ih4 iw4 oc4 kh2 kw2 sh2 sw2 f32 nchw"
 #define SMALL "conv ic2 iw8 oc3 kw3 f32 nhwc"
 #define JUNK "'" SMALL " | direct ow=3 | avx2 | junk'"
+#define PLAIN "'direct ow=6'"
 #define ONE_D "conv ic1 iw4 oc1 kw2 f32 nhwc"
 
 /* ---- bad usage ---- */
@@ -111,6 +112,8 @@ Test(cli, bad_usage)
         {"kiln check " SMALL " --threads two", 2, "--threads is 'two'"},
         {"kiln check " SMALL " --budget 1x", 2, "--budget is '1x'"},
         {"kiln dump " SMALL, 2, "say what to dump"},
+        {"kiln dump '" SMALL "' '" SMALL "' --ir", 2,
+         "one convolution, not 2, unless --out names a directory"},
         {"kiln dump " SMALL " --ir --asm", 2, "excludes the other"},
         {"kiln dump " SMALL " --ir -o /nowhere/x", 2, "cannot write /nowhere/x: No such file"},
         {"kiln dump " SMALL " --ir --target vax", 2, "vax"},
@@ -431,12 +434,50 @@ Test(cli, dump)
         {"kiln dump " SMALL " --obj -o x.o && head -c 4 x.o", 0, "ELF"},
         {"kiln dump " SMALL " --image > x.img && head -c 7 x.img", 0, "kilnimg"},
         {"kiln dump " SMALL " --asm --target aarch64", 0, "ret"},
+        /* Each holds its plan line. */
+        {"kiln dump " SMALL " --ir --schedule " PLAIN " | head -n 1", 0, " f32 nhwc | direct "},
+        {"kiln dump " SMALL " --ir-opt --schedule " PLAIN " | head -n 1", 0, " ; run: "},
+        {"kiln dump " SMALL " --asm --schedule " PLAIN " | head -n 1", 0,
+         "# conv n1 ic2 iw8 oc3 kw3 f32 nhwc | direct "},
+        {"kiln dump " SMALL " --asm --target aarch64 | head -n 1", 0, " | neon\n"},
+        {"grep -ao 'conv n1 ic2.*nhwc | direct' x.o", 0, "conv n1 ic2 iw8 oc3 kw3 f32 nhwc | direct"},
+        {"grep -ao 'conv n1 ic2.*nhwc | direct' x.img", 0, "conv n1 ic2 iw8 oc3 kw3 f32 nhwc | direct"},
         {"kiln cpu", 0, "isa"},
         {"kiln compile -f good.txt -f good.txt --jobs 2", 0, "4 convolutions, 2 compiled in "},
         {"kiln compile " SMALL " 'conv ic2 iw8 oc3 kw3 bf16 nhwc'", 0,
          "skip conv ic2 iw8 oc3 kw3 bf16 nhwc: "},
         {"kiln compile " SMALL " --isa sse2", 0, " | sse2\n1 convolutions, 1 compiled"},
         {"kiln cpu --target aarch64", 0, "neon"},
+    };
+    EXPECT(cases);
+}
+
+/* Files named after their plans. */
+Test(cli, dump_out)
+{
+    static const struct expected cases[] = {
+        {"kiln dump " SMALL " --schedule " PLAIN " --isa sse2 --asm --out d", 0,
+         "d/conv_n1_ic2_iw8_oc3_kw3_f32_nhwc.direct_ow=6.sse2.s\n"},
+        {"ls d | wc -l", 0, "1\n"},
+        {"kiln dump " SMALL " --schedule " PLAIN " --isa sse2 --asm | diff - d/*", 0, ""},
+        {"kiln dump " SMALL " --schedule " PLAIN " --isa sse2 --out all | wc -l && ls all", 0,
+         "5\nconv_n1_ic2_iw8_oc3_kw3_f32_nhwc.direct_ow=6.sse2.img\n"},
+        {"for k in ir:ll ir-opt:opt.ll asm:s obj:o image:img; do "
+         "kiln dump " SMALL " --schedule " PLAIN
+         " --isa sse2 --${k%:*} -o one && cmp one all/*.sse2.${k#*:} || exit 1; done",
+         0, ""},
+        {"kiln dump -f good.txt '" SMALL " +clip(-1,6)' --obj --out d && ls d | wc -l", 0, "_+clip_-1_6_."},
+        {"kiln dump -f good.txt " SMALL " --schedule 'fry ow=1' --out d", 2, "fry"},
+        /* Names too long for a file system are cut, and differ all the same. */
+        {"for i in 1 2; do kiln dump \"" SMALL "$(printf ' +clip(-123.45678,%d.234567)' 1 2 3 4 5 6 7 $i)\" "
+         "--image --out long; done && ls long | awk '{ print length }'",
+         0, "204\n204\n"},
+        {"ls long | grep -cE '^conv_n1.*-[0-9a-f]{16}[.]img$'", 0, "2\n"},
+        {"kiln dump --out d", 2, "dump needs a convolution"},
+        {"kiln dump " SMALL " --out d -o x", 2, "-o and --out exclude each other"},
+        {"kiln dump " SMALL " --out /nowhere/d", 2, "--out: cannot make '/nowhere/d': No such file"},
+        {"kiln dump " SMALL " --out /dev/null", 2, "cannot write /dev/null/conv_"},
+        {"kiln dump " SMALL " --out ''", 2, "--out: cannot make ''"},
     };
     EXPECT(cases);
 }

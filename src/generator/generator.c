@@ -58,7 +58,8 @@ static enum kiln_status make_plan(const struct request *r, struct plan *p, struc
 
 /* ---- plan -> module -> object -> image ---- */
 
-/* Names the module by its plan and what it holds: the first line of its dump. */
+/* Names the module by its plan and what it holds, which is the first line of its dump, and as its source file
+ * the plan, which the object keeps. */
 static void name_module(struct emit *e, const struct plan *p)
 {
     char text[KILN_TEXT_MAX + 128];
@@ -68,6 +69,7 @@ static void name_module(struct emit *e, const struct plan *p)
     text_put(&t, "%s ; run: %lld vector fma, %lld loads, %lld stores", line, (long long)e->fmas,
              (long long)e->loads, (long long)e->stores);
     LLVMSetModuleIdentifier(e->module, text, strlen(text));
+    LLVMSetSourceFileName(e->module, line, strlen(line));
 }
 
 static enum kiln_status emit_module(struct emit *e, const struct plan *p, struct kiln_error *error)
@@ -103,6 +105,15 @@ static void sink_module(struct emit *e, kiln_sink *sink, void *user)
     LLVMDisposeMessage(text);
 }
 
+/* The plan line, as a comment in any assembler's eyes. */
+static void sink_title(const struct plan *p, kiln_sink *sink, void *user)
+{
+    char title[KILN_TEXT_MAX + 3] = "# ";
+    size_t length = 2 + plan_print(p, title + 2, KILN_TEXT_MAX);
+    title[length] = '\n';
+    sink(user, title, length + 1);
+}
+
 static enum kiln_status sink_object(struct emit *e, const struct plan *p, enum kiln_dump what,
                                     kiln_sink *sink, void *user, struct kiln_error *error)
 {
@@ -114,6 +125,7 @@ static enum kiln_status sink_object(struct emit *e, const struct plan *p, enum k
         status = make_image(p, object, &image, error);
         if (!status) sink(user, (const char *)image, image->bytes), free(image);
     } else {
+        if (what == KILN_DUMP_ASM) sink_title(p, sink, user);
         sink(user, LLVMGetBufferStart(object), LLVMGetBufferSize(object));
     }
     LLVMDisposeMemoryBuffer(object);
