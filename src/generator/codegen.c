@@ -3,6 +3,8 @@
 
 #include "status.h"
 
+#include <llvm/Config/llvm-config.h>
+
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
@@ -50,6 +52,7 @@ struct machine {
 
 static pthread_key_t machine_key;
 static bool machine_keyed; /* the system had a key left */
+static bool llvm_whole;    /* see below */
 static char llvm_version[32];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -60,12 +63,41 @@ static void machine_free(void *p)
     free(m);
 }
 
+typedef void any_function(void);
+
+/* The file that holds a function, and where it is loaded; NULL: not known. */
+static const void *file_of(any_function *function, const char **name)
+{
+    Dl_info info;
+    void *address;
+    memcpy(&address, &function, sizeof address); /* ISO C does not let it be cast */
+    if (!dladdr(address, &info)) return NULL;
+    *name = info.dli_fname;
+    return info.dli_fbase;
+}
+
+/* Whether what is called is one LLVM. Names that a program exports, such as those of an LLVM linked into it,
+ * come before those of all libraries that are opened later. */
+static bool all_of_one_file(void)
+{
+    static any_function *const called[] = {
+        (any_function *)LLVMGetVersion, (any_function *)LLVMContextCreate,
+        (any_function *)LLVMBuildAdd,   (any_function *)LLVMInitializeX86Target,
+        (any_function *)LLVMRunPasses,  (any_function *)LLVMTargetMachineEmitToMemoryBuffer};
+    const char *name;
+    const void *file = file_of(called[0], &name);
+    for (size_t i = 1; i < sizeof called / sizeof *called; i++)
+        if (file_of(called[i], &name) != file) return false;
+    return true;
+}
+
 static void begin(void)
 {
     unsigned major, minor, patch;
     LLVMGetVersion(&major, &minor, &patch);
     snprintf(llvm_version, sizeof llvm_version, "%u.%u.%u", major, minor, patch);
-    initialize();
+    llvm_whole = major == LLVM_VERSION_MAJOR && all_of_one_file();
+    if (llvm_whole) initialize();
     machine_keyed = !pthread_key_create(&machine_key, machine_free);
 }
 
@@ -77,11 +109,19 @@ const char *codegen_llvm_version(void)
 
 const char *codegen_llvm_file(void)
 {
-    Dl_info info;
-    void (*function)(unsigned *, unsigned *, unsigned *) = LLVMGetVersion;
-    void *address;
-    memcpy(&address, &function, sizeof address); /* ISO C does not let it be cast */
-    return dladdr(address, &info) && info.dli_fname[0] == '/' ? info.dli_fname : NULL;
+    const char *name;
+    return file_of((any_function *)LLVMGetVersion, &name) && name[0] == '/' ? name : NULL;
+}
+
+enum kiln_status codegen_begin(struct kiln_error *error)
+{
+    pthread_once(&once, begin);
+    if (llvm_whole) return KILN_STATUS_OK;
+    return fail(
+        error, KILN_STATUS_SYSTEM,
+        "another LLVM hides the LLVM %d that Kiln needs: this program, or a library that it was started "
+        "with, exports LLVM's names; link it without --export-dynamic, or hide them",
+        LLVM_VERSION_MAJOR);
 }
 
 static enum kiln_status machine_make(LLVMTargetMachineRef *tm, const struct cpu *cpu,
@@ -105,7 +145,6 @@ static enum kiln_status machine_make(LLVMTargetMachineRef *tm, const struct cpu 
 /* This thread's machine for cpu, made anew if the last was for another. */
 static enum kiln_status machine_get(LLVMTargetMachineRef *tm, const struct cpu *cpu, struct kiln_error *error)
 {
-    pthread_once(&once, begin);
     struct machine *m = machine_keyed ? pthread_getspecific(machine_key) : NULL;
     if (!m) {
         m = calloc(1, sizeof *m);

@@ -5,6 +5,9 @@
 
 #include "emit.h"
 
+/* Before all else of a compilation. SYSTEM: some of LLVM's names lead to another LLVM. */
+enum kiln_status codegen_begin(struct kiln_error *error);
+
 /* Every stage leaves its artefact where LLVM has it; the caller disposes of *out. INTERNAL: what LLVM
  * says, which is a defect of an emitter. */
 enum kiln_status codegen_verify(struct emit *e, struct kiln_error *error);

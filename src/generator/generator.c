@@ -139,6 +139,7 @@ static enum kiln_status generate(const struct request *r, enum kiln_dump what, k
     struct plan p;
     struct emit e;
     enum kiln_status status = make_plan(r, &p, error);
+    if (!status) status = codegen_begin(error);
     if (status) return status;
     status = emit_module(&e, &p, error);
     if (!status && what != KILN_DUMP_IR) status = codegen_passes(&e, error);
