@@ -4,6 +4,7 @@
 
 #include "api.h"
 
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +46,14 @@ Test(tune, bad_usage)
         {"kiln tune " ONE " --shard 1", 2, "--shard is '1'"},
         {"kiln tune " ONE " --effort most", 2, "--effort is 'most'; it is measure or exhaustive"},
         {"kiln tune " ONE " --time 0", 2, "--time is '0'"},
+        {"kiln tune " ONE " --threads 0", 2, "--threads is '0'"},
+        {"kiln tune " ONE " --threads 1025", 2, "--threads is '1025'"},
+        {"kiln tune " ONE " --threads 1,x", 2, "--threads is '1,x'"},
+        {"kiln tune " ONE " --threads 1,", 2, "--threads is '1,'"},
+        {"kiln tune " ONE " --threads ,1", 2, "--threads is ',1'"},
+        {"kiln tune " ONE " --threads '1 2'", 2, "numbers from 1 to 1024 with commas between"},
+        {"kiln tune " ONE " --threads 99999999999999999999", 2, "--threads is '999"},
+        {"kiln tune " ONE " --threads $(seq -s, 65)", 2, "it is at most 64 numbers"},
         {"kiln tune " ONE " --total -1", 2, "--total is '-1'"},
         {"kiln tune " ONE " --wisdom nowhere/w", 2, "cannot write nowhere/w: No such"},
         {"kiln tune " ONE " --wisdom .", 2, "cannot write .: Is a directory"},
@@ -83,6 +92,39 @@ Test(tune, finds_keeps_and_uses)
         {"kiln tune 'conv ic2 id2 ih2 iw2 oc2 kd2 kh2 kw2 f32 nhwc'", 0, "# skipped: conv n1 ic2 id2"},
         {TUNE "-f list --total 0.000001", 0, " left"},
     };
+    EXPECT(cases);
+}
+
+/* A line for each number of threads, */
+Test(tune, several_numbers_of_threads)
+{
+    cpu_set_t all;
+    static const struct expected cases[] = {
+        {TUNE ONE " --threads 1,2,1 --wisdom w", 0, "# 2 tuned, 0 known, 0 skipped, 0 failed, 0 left"},
+        {"grep -c 'threads=1 ' w", 0, "1\n"},
+        {"grep -c 'threads=2 ' w", 0, "1\n"},
+        {TUNE ONE " --threads 2,1 --wisdom w", 0, "# 0 tuned, 2 known, 0 skipped, 0 failed, 0 left"},
+        {TUNE ONE " --threads 1,2 --wisdom w --report", 0, "# threads=2\nratio "},
+        {TUNE "-f list --threads 1,2 --total 0.000001", 0, " left"},
+    };
+    if (sched_getaffinity(0, sizeof all, &all) || CPU_COUNT(&all) < 2)
+        cr_skip("one processor runs one thread");
+    EXPECT(cases);
+}
+
+/* but of no more than there are processors. */
+Test(tune, more_threads_than_processors)
+{
+    cpu_set_t one;
+    static const struct expected cases[] = {
+        {TUNE ONE " --threads 2,1 --wisdom w", 0, "as processors that this process may use, 1"},
+        {TUNE ONE " --threads 2,1 --wisdom w", 0, "# 0 tuned, 1 known, 0 skipped, 0 failed, 0 left"},
+        {"cat w | wc -l", 0, "1\n"},
+        {"cat w", 0, " threads=1 20"},
+    };
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
     EXPECT(cases);
 }
 

@@ -38,6 +38,11 @@ int complain(const char *format, ...)
     return EXIT_USAGE;
 }
 
+void threads_fewer(int asked, int had)
+{
+    complain("%d threads are asked for; as many run as processors that this process may use, %d", asked, had);
+}
+
 int exit_of(enum kiln_status status)
 {
     static const int exits[] = {

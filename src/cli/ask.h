@@ -117,6 +117,9 @@ struct kiln_plan *ask_plan(struct kiln *k, const struct common *common, const st
 /* Says on standard error "kiln: sentence" and returns EXIT_USAGE. */
 __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
 
+/* Says that fewer threads run than were asked for. */
+void threads_fewer(int asked, int had);
+
 /* Prints text that may hold words of the user's, padded to `width`: control bytes, which a terminal
  * would obey, as \xNN. */
 void plain_put(FILE *file, const char *text, int width);

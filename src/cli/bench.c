@@ -114,9 +114,7 @@ static int threads_had(const struct bench *b)
     if (!k) return 0;
     kiln_stats(k, &stats);
     kiln_destroy(k);
-    if (threads_asked(b) > stats.threads)
-        complain("%d threads are asked for; as many run as processors that this process may use, %d",
-                 threads_asked(b), stats.threads);
+    if (threads_asked(b) > stats.threads) threads_fewer(threads_asked(b), stats.threads);
     return stats.threads;
 }
 

@@ -6,13 +6,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+enum { THREADS_MAX = 1024, THREADS_LISTED = 64 };
+
 struct tune {
     struct common common;
+    int threads[THREADS_LISTED], threads_count; /* each is tuned for; none: the context's default */
     enum kiln_effort effort;
     double seconds, total; /* 0: no limit, but for what kiln_tune has */
     const char *wisdom;
@@ -59,6 +63,23 @@ static bool flag_shard(void *into, const struct flag *flag, const char *value)
     return complain("--%s is '%.60s'; it is i/n with i from 1 to n, such as 2/8", flag->name, value), false;
 }
 
+static bool flag_threads(void *into, const struct flag *flag, const char *value)
+{
+    struct tune *t = into;
+    const char *at = value, *comma = ",";
+    for (t->threads_count = 0; *comma && t->threads_count < THREADS_LISTED; at = comma + 1) {
+        char *end;
+        long threads = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : 0;
+        if (threads < 1 || threads > THREADS_MAX || (*end && *end != ',')) break;
+        t->threads[t->threads_count++] = (int)threads;
+        comma = end;
+    }
+    if (!*comma) return true;
+    return complain("--%s is '%.60s'; it is at most %d numbers from 1 to %d with commas between, such as 1,2",
+                    flag->name, value, THREADS_LISTED, THREADS_MAX),
+           false;
+}
+
 static const struct flag flags[] = {
     FLAG_FILE,
     {"effort", "NAME",
@@ -77,7 +98,10 @@ static const struct flag flags[] = {
      offsetof(struct tune, noisy)},
     {"report", NULL, "the planner's own choices beside the best found, in place of lines", flag_true,
      offsetof(struct tune, report)},
-    FLAG_THREADS,
+    {"threads", "N[,N...]",
+     "on so many threads, all convolutions on each number in turn, no more than\nprocessors that the process "
+     "may use; default KILN_THREADS, else 1",
+     flag_threads},
     FLAG_ISA,
     FLAG_BUDGET,
 };
@@ -93,6 +117,9 @@ static const char about[] =
     "--shard deals a list, each convolution once, to N machines, whose files `kiln wisdom merge`\n"
     "joins. A terminal is shown the progress, on standard error.\n"
     "\n"
+    "What is best on one thread need not be on two: --threads 1,2 finds a line for each, and each is used\n"
+    "where as many threads run, or a number nearest to it.\n"
+    "\n"
     "--report compares: ratio is the time of the planner's choice, divided by the best. What is known\n"
     "is raced once more. Those marked 'held' are a third, chosen by their text, that the planner's\n"
     "model is judged by and not fitted to.\n"
@@ -101,6 +128,7 @@ static const char about[] =
     "\n"
     "EXAMPLES\n"
     "  kiln tune -f bench/shapes/resnet50.txt --wisdom resnet50.wisdom\n"
+    "  kiln tune -f bench/shapes/resnet50.txt --wisdom resnet50.wisdom --threads 1,2,4\n"
     "  kiln tune -f bench/shapes/resnet50.txt --wisdom part2.wisdom --shard 2/8 --total 600\n"
     "  kiln tune conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc --effort exhaustive --report\n";
 
@@ -196,6 +224,7 @@ static bool context_make(struct tune *t)
 static bool generator_there(const struct tune *t)
 {
     struct kiln_error error;
+    if (!t->common.convs.count) return true;
     const struct kiln_conv *any = &t->common.convs.at[0].conv;
     if (kiln_candidates(t->k, any, NULL, sink_nothing, NULL, &error) != KILN_STATUS_SYSTEM) return true;
     return complain("%s", error.text), false;
@@ -270,18 +299,64 @@ static bool line_tune(struct tune *t, const struct line *line)
     return report_add(&t->found, t->show.text, &found) || (complain("no memory for a report"), false);
 }
 
-static int tune_all(struct tune *t)
+/* All convolutions on this context's threads. False: nothing more is to be done. */
+static bool lines_tune(struct tune *t, int threads)
 {
     const struct lines *lines = &t->common.convs;
-    t->show.count = lines->count, t->show.begin = show_seconds(), t->show.total = t->total;
-    for (size_t i = 0; i < lines->count; i++) {
+    bool go_on = true;
+    for (size_t i = 0; i < lines->count && go_on; i++) {
         if (t->total > 0 && show_seconds() - t->show.begin > t->total) break;
-        if (!line_tune(t, &lines->at[i])) break;
+        go_on = line_tune(t, &lines->at[i]);
         fflush(stdout);
     }
+    if (t->report && t->threads_count > 1) printf("# threads=%d\n", threads);
     if (t->report) report_print(&t->found);
+    report_free(&t->found);
+    t->found = (struct report){0};
+    return go_on;
+}
+
+/* Notes how many threads the context has for those asked for. False: an earlier one of the list had as many.
+ */
+static bool threads_note(struct tune *t, int index)
+{
+    struct kiln_stats stats;
+    kiln_stats(t->k, &stats);
+    if (t->threads[index] > stats.threads) threads_fewer(t->threads[index], stats.threads);
+    t->threads[index] = stats.threads;
+    for (int i = 0; i < index; i++)
+        if (t->threads[i] == stats.threads) return t->show.count -= t->common.convs.count, false;
+    return true;
+}
+
+/* The same for one number of threads of those listed. */
+static bool threads_tune(struct tune *t, int index)
+{
+    cpu_set_t all;
+    t->common.threads = t->threads[index];
+    bool good = context_make(t) && generator_there(t);
+    if (!good) t->status = EXIT_USAGE;
+    if (good && threads_note(t, index)) {
+        int threads = t->threads[index];
+        bool pinned = threads == 1 && !sched_getaffinity(0, sizeof all, &all);
+        if (pinned) pin_to_one_core();
+        good = lines_tune(t, threads);
+        if (pinned) sched_setaffinity(0, sizeof all, &all); /* the next may need more */
+    }
+    kiln_destroy(t->k);
+    t->k = NULL;
+    return good;
+}
+
+static int tune_all(struct tune *t)
+{
+    if (!t->threads_count) t->threads[t->threads_count++] = 0; /* the context's default */
+    t->show.count = t->common.convs.count * (size_t)t->threads_count;
+    t->show.begin = show_seconds(), t->show.total = t->total;
+    for (int i = 0; i < t->threads_count; i++)
+        if (!threads_tune(t, i)) break;
     printf("# %d tuned, %d known, %d skipped, %d failed, %zu left\n", t->tuned, t->known, t->skipped,
-           t->failed, lines->count - t->show.done);
+           t->failed, t->show.count - t->show.done);
     return t->status;
 }
 
@@ -294,16 +369,10 @@ int cli_tune(int argc, char **argv)
     if (t.common.convs.count == 0)
         status = complain("tune needs a convolution or -f FILE; `kiln tune --help` shows how");
     if (status == ASK_GO_ON && !file_open(&t)) status = EXIT_USAGE;
-    if (status == ASK_GO_ON && !(context_make(&t) && generator_there(&t))) status = EXIT_USAGE;
     if (status == ASK_GO_ON) {
-        struct kiln_stats stats;
-        kiln_stats(t.k, &stats);
-        if (stats.threads == 1) pin_to_one_core();
         lines_deal(&t);
         status = tune_all(&t);
     }
-    report_free(&t.found);
-    kiln_destroy(t.k);
     lines_free(&t.common.convs);
     if (t.file >= 0) close(t.file);
     return status;
