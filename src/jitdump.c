@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "text.h"
 
 enum { MAGIC = 0x4A695444, VERSION = 1, FILE_NAME_ROOM = 32 };
 enum record { CODE_LOAD = 0, CODE_CLOSE = 3 };
@@ -60,7 +61,8 @@ static void news_put(char news[JITDUMP_NEWS], const char *what, const char *path
  * listen to the environment, and so have no place. */
 static void dir_make(char path[PATH_MAX], char news[JITDUMP_NEWS])
 {
-    static const char *const parts[] = {"", "/.debug", "/jit"};
+    static const char *const parts[] = {"/.debug", "/jit"};
+    struct text t = text_into(path, PATH_MAX);
     const char *base = secure_getenv("JITDUMPDIR");
     if (!base || !*base) base = secure_getenv("HOME");
     path[0] = '\0';
@@ -68,13 +70,14 @@ static void dir_make(char path[PATH_MAX], char news[JITDUMP_NEWS])
         news_put(news, "no place for a file: set JITDUMPDIR to a directory", "", 0);
         return;
     }
-    strcpy(path, base);
+    text_put(&t, "%s", base);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        strcat(path, parts[i]);
-        if (i) mkdir(path, 0777); /* it may be there; if it cannot be made, nor can what is in it */
+        text_put(&t, "%s", parts[i]);
+        mkdir(path, 0777); /* it may be there; if it cannot be made, nor can what is in it */
     }
-    size_t length = strlen(path);
-    if (mkdtemp(strcat(path, "/kiln-jit-XXXXXX"))) return;
+    size_t length = t.length;
+    text_put(&t, "/kiln-jit-XXXXXX");
+    if (mkdtemp(path)) return;
     path[length] = '\0';
     news_put(news, "cannot make a directory in ", path, errno);
     path[0] = '\0';
@@ -123,15 +126,15 @@ static void file_leave(struct jitdump *d)
 
 static void file_open(struct jitdump *d, char news[JITDUMP_NEWS])
 {
-    char path[PATH_MAX], name[FILE_NAME_ROOM];
+    char dir[PATH_MAX], path[PATH_MAX + FILE_NAME_ROOM];
     file_leave(d);
     d->pid = getpid();
     d->count = 0;
-    dir_make(path, news);
-    if (!path[0]) return;
-    snprintf(name, sizeof name, "jit-%ld.dump", (long)d->pid);
-    d->file = file_make(path, name);
-    strcat(strcat(path, "/"), name);
+    dir_make(dir, news);
+    if (!dir[0]) return;
+    struct text t = text_into(path, sizeof path);
+    text_put(&t, "%s/jit-%ld.dump", dir, (long)d->pid);
+    d->file = file_make(dir, path + strlen(dir) + 1);
     bool begun = d->file >= 0 && file_begin(d);
     news_put(news, begun ? "writes " : "cannot write and map ", path, begun ? 0 : errno);
     if (!begun) file_leave(d);
@@ -182,7 +185,7 @@ void jitdump_close(struct jitdump *d)
     const struct prefix end = {CODE_CLOSE, sizeof end, now()};
     bool ours = d->file >= 0 && d->pid == getpid();
     if (ours && write(d->file, &end, sizeof end) < 0)
-        ours = false; /* it ends as if the process had been killed */
+        errno = 0; /* it ends as if the process had been killed */
     file_leave(d);
     pthread_mutex_destroy(&d->lock);
 }

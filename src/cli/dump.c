@@ -129,31 +129,30 @@ static bool kind_dump(const char *name, struct kiln *k, const struct dump *d, co
     return good;
 }
 
-static bool line_dump(struct kiln *k, const struct dump *d, const struct line *line)
+/* False: there is no plan, said on standard error. */
+static bool name_find(char name[KILN_TEXT_MAX], struct kiln *k, const struct dump *d, const struct line *line)
 {
-    char name[KILN_TEXT_MAX];
     struct kiln_plan *plan = ask_plan(k, &d->common, line);
-    if (!plan) return false;
-    name_make(name, kiln_plan_text(plan));
+    if (plan) name_make(name, kiln_plan_text(plan));
     kiln_plan_release(plan);
-    bool good = true;
-    for (int what = 0; good && what < KINDS; what++)
-        if (!d->what || d->what == 1 + what) good = kind_dump(name, k, d, line, (enum kiln_dump)what);
-    return good;
-}
-
-static bool dir_dump(struct kiln *k, const struct dump *d)
-{
-    bool good = true;
-    if (mkdir(d->dir, 0777) && errno != EEXIST)
-        return complain("--out: cannot make '%.300s': %s", d->dir, strerror(errno)), false;
-    for (size_t i = 0; i < d->common.convs.count; i++) good &= line_dump(k, d, &d->common.convs.at[i]);
-    return good;
+    return plan;
 }
 
 /* ---- the command ---- */
 
 static const char *output_path(const struct dump *d) { return d->output ? d->output : "-"; }
+
+static bool line_dump(struct kiln *k, const struct dump *d, const struct line *line)
+{
+    char name[KILN_TEXT_MAX];
+    bool good = !d->dir || name_find(name, k, d, line);
+    for (int i = 0; good && i < KINDS; i++) {
+        enum kiln_dump what = (enum kiln_dump)i;
+        if (d->what && d->what != 1 + i) continue;
+        good = d->dir ? kind_dump(name, k, d, line, what) : file_dump(output_path(d), k, d, line, what);
+    }
+    return good;
+}
 
 static int refuse(const struct dump *d)
 {
@@ -174,10 +173,11 @@ static int dump(const struct dump *d)
 {
     int status = refuse(d);
     if (status != ASK_GO_ON) return status;
+    if (d->dir && mkdir(d->dir, 0777) && errno != EEXIST)
+        return complain("--out: cannot make '%.300s': %s", d->dir, strerror(errno));
     struct kiln *k = ask_kiln(&d->common);
-    if (!k) return EXIT_USAGE;
-    bool good = d->dir ? dir_dump(k, d)
-                       : file_dump(output_path(d), k, d, d->common.convs.at, (enum kiln_dump)(d->what - 1));
+    bool good = k;
+    for (size_t i = 0; k && i < d->common.convs.count; i++) good &= line_dump(k, d, &d->common.convs.at[i]);
     kiln_destroy(k);
     return good ? EXIT_GOOD : EXIT_USAGE;
 }
