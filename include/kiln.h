@@ -365,8 +365,9 @@ KILN_API enum kiln_status kiln_cpu_print(struct kiln *k, const struct kiln_optio
 
 /* What a context has counted since it was made. */
 struct kiln_stats {
-    uint64_t hits, misses; /* of the in-memory cache; to wait for another thread's compiling is a hit */
-    uint64_t compiles;     /* kernels compiled */
+    uint64_t hits, misses; /* of the in-memory cache; to wait for another thread's compiling is a hit; what
+                              ended in an error was a miss, too */
+    uint64_t compiles;     /* kernels compiled: of the misses those neither found on disk nor failed */
     uint64_t evictions;    /* kernels dropped to stay within cache_bytes */
     uint64_t bytes;        /* of the kernels held now */
     double compile_ms;     /* CPU milliseconds spent compiling, all together */

@@ -156,7 +156,10 @@ Test(api, a_failing_generator_is_passed_on)
         cr_assert_eq(said.length, 0);
     }
     kiln_stats(k, &stats);
+    cr_assert_eq(stats.misses, sizeof rows / sizeof *rows);
+    cr_assert_eq(stats.hits, 0);
     cr_assert_eq(stats.compiles, 0);
+    cr_assert_eq(stats.compile_ms, 0);
     cr_assert_eq(stats.bytes, 0);
     kiln_destroy(k);
 }
