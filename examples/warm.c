@@ -2,6 +2,7 @@
  * and again, without LLVM. The cache is a new one, which is removed again. */
 #include <kiln.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 200, HITS = 100000, THREADS = 2 };
+enum { ROUNDS = 200, HITS = 2000, THREADS = 2 };
 
 static double now_us(void)
 {
@@ -22,6 +23,20 @@ static int by_value(const void *a, const void *b)
 {
     const double *x = a, *y = b;
     return (*x > *y) - (*x < *y);
+}
+
+/* Microseconds of making a context, of kiln_compile in it, and then from memory. */
+struct times {
+    double created, found, memory[THREADS]; /* for each number of threads */
+};
+
+/* Of one of the times of each round, that `offset` bytes into it. */
+static double median(const struct times *rounds, size_t offset)
+{
+    double values[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) memcpy(&values[i], (const char *)&rounds[i] + offset, sizeof *values);
+    qsort(values, ROUNDS, sizeof *values, by_value);
+    return values[ROUNDS / 2];
 }
 
 static int fail(const struct kiln_error *error) { return fprintf(stderr, "%s\n", error->text), 1; }
@@ -57,21 +72,18 @@ static double memory_us(struct kiln *k, const struct kiln_conv *conv, int thread
     return (now_us() - begin) / HITS;
 }
 
-/* Microseconds of making a context, and of kiln_compile in it; and then from memory, if `memory`, which has
- * room for each number of threads. */
-static int compile(const struct kiln_config *config, const struct kiln_conv *conv, double *created,
-                   double *us, double *memory)
+static int compile(const struct kiln_config *config, const struct kiln_conv *conv, struct times *times)
 {
     struct kiln *k;
     struct kiln_plan *plan;
     struct kiln_error error;
     double begin = now_us();
     if (kiln_create(&k, config, &error)) return fail(&error);
-    *created = now_us() - begin;
+    times->created = now_us() - begin;
     if (kiln_compile(k, conv, NULL, &plan, &error)) return fail(&error);
-    *us = now_us() - begin - *created;
+    times->found = now_us() - begin - times->created;
     kiln_plan_release(plan);
-    for (int i = 0; memory && i < THREADS; i++) memory[i] = memory_us(k, conv, i + 1);
+    for (int i = 0; i < THREADS; i++) times->memory[i] = memory_us(k, conv, i + 1);
     kiln_destroy(k);
     return 0;
 }
@@ -91,22 +103,19 @@ int main(int argc, char **argv)
     char dir[] = "/tmp/kiln-warm-XXXXXX";
     struct kiln_conv conv;
     struct kiln_error error;
-    double created[ROUNDS], us[ROUNDS], memory[THREADS] = {0};
+    struct times times[ROUNDS];
     const char *text = argc > 1 ? argv[1] : "conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc +bias +relu";
     struct kiln_config config = {.size = sizeof config, .cache = KILN_CACHE_ON, .cache_dir = dir};
     if (kiln_conv_parse(&conv, text, &error)) return fail(&error);
     if (!mkdtemp(dir)) return perror(dir), 1;
     if (fork() == 0) {
-        int status = compile(&config, &conv, created, us, NULL);
-        printf("compiled             %8.1f us, with opening LLVM\n", us[0]);
+        int status = compile(&config, &conv, times);
+        printf("compiled             %8.1f us, with opening LLVM\n", times->found);
         return status;
     }
     int status;
     wait(&status);
-    for (int i = 0; i < ROUNDS && !status; i++)
-        status = compile(&config, &conv, &created[i], &us[i], i ? NULL : memory);
-    qsort(us, ROUNDS, sizeof *us, by_value);
-    qsort(created, ROUNDS, sizeof *created, by_value);
+    for (int i = 0; i < ROUNDS && !status; i++) status = compile(&config, &conv, &times[i]);
     struct kiln *k;
     if (!status && !kiln_create(&k, &config, &error)) {
         kiln_cache_prune(k, 0, NULL, &error);
@@ -114,10 +123,11 @@ int main(int argc, char **argv)
     }
     rmdir(dir);
     if (status) return 1;
-    printf("a context is made    %8.1f us, median of %d\n", created[ROUNDS / 2], ROUNDS);
-    printf("found on disk        %8.1f us, median of %d\n", us[ROUNDS / 2], ROUNDS);
-    printf("found in memory      %8.2f us\n", memory[0]);
-    for (int i = 1; i < THREADS; i++)
-        printf("  by %d threads at once %5.2f us, for each of them\n", i + 1, memory[i]);
+    printf("a context is made    %8.1f us, medians of %d\n", median(times, offsetof(struct times, created)),
+           ROUNDS);
+    printf("found on disk        %8.1f us\n", median(times, offsetof(struct times, found)));
+    for (int i = 0; i < THREADS; i++)
+        printf("found in memory      %8.2f us, by each of %d threads at once\n",
+               median(times, offsetof(struct times, memory) + (size_t)i * sizeof(double)), i + 1);
     puts(llvm_mapped() ? "libLLVM is in memory" : "no libLLVM is in memory");
 }
