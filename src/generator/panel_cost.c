@@ -10,28 +10,45 @@
 /* Taps looked at one by one; of more, each is taken to be like the middle one. */
 enum { MAX_TAPS = 64 };
 
-struct taps {
-    int n;                /* looked at */
-    double each;          /* taps that each stands for */
-    int pixels[MAX_TAPS]; /* of the tile, whose tap is not known to be outside */
-    int maybe;            /* pixels whose address is chosen at run time */
+/* Taps of the same worth: nearly all that there are. */
+struct kind {
+    int pixels; /* of the tile, whose tap is not known to be outside */
+    int taps;   /* looked at */
 };
+
+struct taps {
+    int n; /* kinds */
+    struct kind kinds[MAX_TAPS];
+    double each; /* taps that each looked at stands for */
+    int maybe;   /* pixels whose address is chosen at run time */
+};
+
+static void kind_add(struct taps *t, int pixels, int taps)
+{
+    int i = 0;
+    while (i < t->n && t->kinds[i].pixels != pixels) i++;
+    if (i == t->n) t->kinds[t->n++] = (struct kind){.pixels = pixels};
+    t->kinds[i].taps += taps;
+}
 
 static struct taps taps_of(const struct span *a, const struct seg *s, bool loop)
 {
-    struct taps t = {.n = a->kernel < MAX_TAPS ? (int)a->kernel : MAX_TAPS};
-    t.each = (double)a->kernel / t.n;
+    struct taps t = {0};
+    int n = a->kernel < MAX_TAPS ? (int)a->kernel : MAX_TAPS, inside = 0, pixels[MAX_TAPS] = {0};
+    t.each = (double)a->kernel / n;
     for (int i = 0; i < s->n; i++) {
-        bool maybe = false;
-        for (int k = 0; k < t.n; k++) {
-            int64_t tap = t.n < a->kernel ? a->kernel / 2 : k, lo = loop ? 0 : tap,
+        bool maybe = false, whole = s->bounds || axis_where(a, s, i, 0, a->kernel) == WHERE_INSIDE;
+        inside += whole;
+        for (int k = 0; k < n && !whole; k++) {
+            int64_t tap = n < a->kernel ? a->kernel / 2 : k, lo = loop ? 0 : tap,
                     hi = loop ? a->kernel : tap + 1;
-            enum where w = s->bounds ? WHERE_INSIDE : axis_where(a, s, i, lo, hi);
-            t.pixels[k] += w != WHERE_OUTSIDE;
+            enum where w = axis_where(a, s, i, lo, hi);
+            pixels[k] += w != WHERE_OUTSIDE;
             maybe |= w == WHERE_MAYBE;
         }
         t.maybe += maybe;
     }
+    for (int k = 0; k < n; k++) kind_add(&t, inside + pixels[k], 1);
     return t;
 }
 
@@ -99,16 +116,22 @@ static double epilogue_cost(const struct panel *l, const struct blocks *b, int p
     return b->vecs * groups * (vec * log2(vec) + stores) / rate(cpu, cpu->load_per_cycle, l->p->vec);
 }
 
+/* Pixels times taps of one axis that are code: of all taps, or of the one that a loop stands for. */
+static int64_t code_pixels(const struct taps *t, bool unrolled)
+{
+    int64_t pixels = 0;
+    for (int i = 0; i < t->n; i++) pixels += t->kinds[i].pixels * t->kinds[i].taps;
+    return unrolled ? pixels : t->kinds[0].pixels;
+}
+
 /* FMAs unrolled for all taps of one tile's code. */
 static int64_t tile_code(const struct panel *l, const struct blocks *b, const struct taps *rows,
                          const struct taps *cols)
 {
     const struct plan *p = l->p;
-    int64_t steps = p->unroll == UNROLL_ALL ? l->g.ic : p->step + p->ic % p->step, pixels = 0;
-    for (int kh = 0; kh < (p->unroll >= UNROLL_KH ? rows->n : 1); kh++)
-        for (int kw = 0; kw < (p->unroll >= UNROLL_KW ? cols->n : 1); kw++)
-            pixels += rows->pixels[kh] * cols->pixels[kw];
-    return pixels * b->vecs * steps;
+    int64_t steps = p->unroll == UNROLL_ALL ? l->g.ic : p->step + p->ic % p->step;
+    return code_pixels(rows, p->unroll >= UNROLL_KH) * code_pixels(cols, p->unroll >= UNROLL_KW) * b->vecs *
+           steps;
 }
 
 /* Adds `tiles` tiles of rows r (NULL: one row, bounds at run time) and columns s; their code once. */
@@ -123,13 +146,13 @@ static void tile_cost(const struct panel *l, const struct blocks *b, const struc
     bool turns = p->ic > p->step; /* the loop over ic is one */
     double share = rows.each * cols.each * (r ? 1 : axis_share(&g->h));
     double enter = p->unroll < UNROLL_KW && g->w.kernel > 1 ? ENTER_TAP : turns ? ENTER_STEPS : 1;
-    for (int kh = 0; kh < rows.n; kh++)
-        for (int kw = 0; kw < cols.n; kw++) {
-            struct step one = {l, b, rows.pixels[kh] * cols.pixels[kw], cols.maybe,
-                               (double)p->step * (turns ? 1 : 2)};
+    for (const struct kind *h = rows.kinds; h < rows.kinds + rows.n; h++)
+        for (const struct kind *w = cols.kinds; w < cols.kinds + cols.n; w++) {
+            struct step one = {l, b, h->pixels * w->pixels, cols.maybe, (double)p->step * (turns ? 1 : 2)};
+            double times = tiles * share * h->taps * w->taps;
             if (!one.pixels) continue;
-            step_cost(&one, tiles * share * (double)g->ic, c);
-            c->overhead += tiles * share * (double)(g->ic / p->ic) * enter;
+            step_cost(&one, times * (double)g->ic, c);
+            c->overhead += times * (double)(g->ic / p->ic) * enter;
         }
     if (panel_splits_sums(p, g))
         c->overhead += tiles * (double)(g->ic / p->ic) * 2.0 * (r ? r->n : 1) * s->n * b->vecs;

@@ -167,8 +167,7 @@ static enum kiln_status check_knobs(const struct plan *p, struct kiln_error *err
 {
     for (const struct knob *knob = plan_knobs; knob < plan_knobs + plan_knob_count; knob++) {
         int64_t v = knob_value(p, knob);
-        if (!knob_used(p->algo, knob)) continue;
-        if (v < knob->lo || v > knob->hi)
+        if ((v < knob->lo || v > knob->hi) && knob_used(p->algo, knob))
             return fail(error, KILN_STATUS_INVALID, "schedule: %s=%lld is outside [%lld, %lld]: %s",
                         knob->key, (long long)v, (long long)knob->lo, (long long)knob->hi, knob->help);
     }
