@@ -129,7 +129,8 @@ void store_masked(struct emit *e, value v, value p, value mask);
 value widen(struct emit *e, value v);
 value narrow(struct emit *e, value v);
 value load_double(struct emit *e, value p); /* takes the room of two vectors; store is as ever */
-value splat_double(struct emit *e, double v);
+value table_double(struct emit *e, const double *v, int n); /* constants: where the first lies */
+value load_splat_double(struct emit *e, value p);
 
 /* v[0..lanes) as a matrix, transposed: lane j of the new v[i] is lane i of the old v[j]. Of the old
  * vectors only the first n exist. */

@@ -155,17 +155,22 @@ void toom_output(struct emit *e, const struct toom *t, int group, const value *i
     output_group(&s, t, group, in, out);
 }
 
-void toom_weight(struct emit *e, const struct toom *t, const value *in, value *out)
+value toom_weights(struct emit *e, const struct toom *t)
 {
-    for (int j = 0; j < t->alpha; j++) {
-        value sum = NULL;
-        for (int i = 0; i < t->r; i++) {
-            if (t->weight[j][i] == 0) continue;
-            value v = vmul(e, in[i], splat_double(e, t->weight[j][i]));
-            sum = sum ? vadd(e, sum, v) : v;
-        }
-        out[j] = sum;
+    double all[TOOM_ALPHA * TOOM_TAPS];
+    for (int j = 0; j < t->alpha; j++)
+        for (int i = 0; i < t->r; i++) all[j * t->r + i] = t->weight[j][i];
+    return table_double(e, all, t->alpha * t->r);
+}
+
+value toom_weight(struct emit *e, const struct toom *t, value weights, value j, const value *in)
+{
+    value row = at(e, weights, mul(e, j, t->r * 2)), sum = NULL;
+    for (int i = 0; i < t->r; i++) {
+        value v = vmul(e, in[i], load_splat_double(e, plus(e, row, i * 2)));
+        sum = sum ? vadd(e, sum, v) : v;
     }
+    return sum;
 }
 
 /* Any values but NULL do for counting. */

@@ -36,8 +36,9 @@ bool toom_output_reads(const struct toom *t, int group, int i);
 void toom_input(struct emit *e, const struct toom *t, int group, const value *in, value *out);
 void toom_output(struct emit *e, const struct toom *t, int group, const value *in, value *out);
 
-/* in[r] of f64 to out[alpha] of f64. */
-void toom_weight(struct emit *e, const struct toom *t, const value *in, value *out);
+/* G, as a table in the code; output j of in[r], in f64, by it. */
+value toom_weights(struct emit *e, const struct toom *t);
+value toom_weight(struct emit *e, const struct toom *t, value weights, value j, const value *in);
 
 /* What the emitted transforms of all groups do. */
 struct toom_work {

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { F32_BYTES = 4 };
+enum { F32_BYTES = 4, MAX_TABLE = 64 };
 
 static value call(struct emit *e, const char *name, LLVMTypeRef *over, size_t n_over, value *args, unsigned n)
 {
@@ -26,26 +26,36 @@ value load(struct emit *e, value p) { return load_as(e, e->vec, p, F32_BYTES); }
 value load_aligned(struct emit *e, value p) { return load_as(e, e->vec, p, F32_BYTES * (unsigned)e->lanes); }
 value load_scalar(struct emit *e, value p) { return load_as(e, e->f32, p, F32_BYTES); }
 
-value load_splat(struct emit *e, value p)
+static value splat_of(struct emit *e, LLVMTypeRef type, value scalar)
 {
-    value none = LLVMGetPoison(e->vec);
-    value v = LLVMBuildInsertElement(e->b, none, load_scalar(e, p), k(e, 0), "");
+    value none = LLVMGetPoison(type), v = LLVMBuildInsertElement(e->b, none, scalar, k(e, 0), "");
     LLVMTypeRef index = LLVMVectorType(e->i32, (unsigned)e->lanes);
     return LLVMBuildShuffleVector(e->b, v, none, LLVMConstNull(index), "");
 }
 
-static value splat_real(struct emit *e, LLVMTypeRef type, double v)
+value load_splat(struct emit *e, value p) { return splat_of(e, e->vec, load_scalar(e, p)); }
+
+value splat_constant(struct emit *e, float v)
 {
     value lane[MAX_LANES];
-    for (int i = 0; i < e->lanes; i++) lane[i] = LLVMConstReal(type, v);
+    for (int i = 0; i < e->lanes; i++) lane[i] = LLVMConstReal(e->f32, (double)v);
     return LLVMConstVector(lane, (unsigned)e->lanes);
 }
 
-value splat_constant(struct emit *e, float v) { return splat_real(e, e->f32, (double)v); }
-
 /* ---- f64 ---- */
 
-value splat_double(struct emit *e, double v) { return splat_real(e, LLVMDoubleTypeInContext(e->context), v); }
+value table_double(struct emit *e, const double *v, int n)
+{
+    value constant[MAX_TABLE];
+    LLVMTypeRef type = LLVMDoubleTypeInContext(e->context);
+    assert(n <= MAX_TABLE);
+    for (int i = 0; i < n; i++) constant[i] = LLVMConstReal(type, v[i]);
+    value table = LLVMAddGlobal(e->module, LLVMArrayType2(type, (uint64_t)n), "table");
+    LLVMSetInitializer(table, LLVMConstArray2(type, constant, (uint64_t)n));
+    LLVMSetGlobalConstant(table, true);
+    LLVMSetLinkage(table, LLVMPrivateLinkage);
+    return table;
+}
 
 static LLVMTypeRef doubles(struct emit *e)
 {
@@ -54,6 +64,11 @@ static LLVMTypeRef doubles(struct emit *e)
 
 value widen(struct emit *e, value v) { return LLVMBuildFPExt(e->b, v, doubles(e), ""); }
 value load_double(struct emit *e, value p) { return load_as(e, doubles(e), p, F32_BYTES); }
+
+value load_splat_double(struct emit *e, value p)
+{
+    return splat_of(e, doubles(e), load_as(e, LLVMDoubleTypeInContext(e->context), p, F32_BYTES));
+}
 
 value narrow(struct emit *e, value v) { return LLVMBuildFPTrunc(e->b, v, e->vec, ""); }
 

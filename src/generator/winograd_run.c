@@ -162,24 +162,24 @@ static void pack_taps(struct emit *e, const struct winograd *w, value from, valu
 }
 
 /* transformed in f64, along w and then along h; products are `apart`. */
-static void pack_products(struct emit *e, const struct winograd *w, value taps, value half, value to,
-                          int64_t apart)
+static void pack_products(struct emit *e, const struct winograd *w, const value *weights, value taps,
+                          value half, value to, int64_t apart)
 {
     const struct toom *h = &w->h.f, *f = &w->w.f;
     int64_t vec = w->p->vec, row = f->alpha * 2 * vec;
-    value in[TOOM_TAPS], out[TOOM_ALPHA];
+    value in[TOOM_TAPS];
     FOR (i, h->r) {
-        value from = at(e, taps, mul(e, i.i, f->r * vec)), product = at(e, half, mul(e, i.i, row));
+        value from = at(e, taps, mul(e, i.i, f->r * vec)), products = at(e, half, mul(e, i.i, row));
         for (int j = 0; j < f->r; j++) in[j] = widen(e, load(e, plus(e, from, j * vec)));
-        toom_weight(e, f, in, out);
-        for (int j = 0; j < f->alpha; j++) store(e, out[j], plus(e, product, j * 2 * vec));
+        FOR (j, f->alpha)
+            store(e, toom_weight(e, f, weights[1], j.i, in), at(e, products, mul(e, j.i, 2 * vec)));
     }
     FOR (j, f->alpha) {
-        value from = at(e, half, mul(e, j.i, 2 * vec)), product = at(e, to, mul(e, j.i, apart));
+        value from = at(e, half, mul(e, j.i, 2 * vec)), products = at(e, to, mul(e, j.i, apart));
         for (int i = 0; i < h->r; i++) in[i] = load_double(e, plus(e, from, i * row));
-        toom_weight(e, h, in, out);
-        for (int i = 0; i < h->alpha; i++)
-            store(e, narrow(e, out[i]), plus(e, product, i * f->alpha * apart));
+        FOR (i, h->alpha)
+            store(e, narrow(e, toom_weight(e, h, weights[0], i.i, in)),
+                  at(e, products, mul(e, i.i, f->alpha * apart)));
     }
 }
 
@@ -190,6 +190,7 @@ void winograd_pack(struct emit *e, const struct plan *p)
     function_begin(e, "pack", "pp");
     int64_t taps = w.h.f.r * w.w.f.r;
     value memory = own_memory(e, taps), half = own_memory(e, 2 * w.h.f.r * w.w.f.alpha);
+    const value weights[] = {toom_weights(e, &w.h.f), toom_weights(e, &w.w.f)};
     for (const struct winograd_blocks *b = w.widths; b < w.widths + w.n_widths; b++) {
         int64_t width = b->vecs * p->vec, channels = width - p->vec + b->last;
         FOR (block, w.g.g * b->count)
@@ -204,7 +205,7 @@ void winograd_pack(struct emit *e, const struct plan *p)
                     to = add(e, to, add(e, mul(e, ic.i, width), first));
                     value have = least(e, k(e, p->vec), sub(e, k(e, channels), first));
                     pack_taps(e, &w, from, memory, have);
-                    pack_products(e, &w, memory, half, at(e, param(e, 1), to), w.g.ic * width);
+                    pack_products(e, &w, weights, memory, half, at(e, param(e, 1), to), w.g.ic * width);
                 }
     }
     function_end(e);

@@ -191,74 +191,111 @@ struct outputs {
 
 typedef void pixel_out(struct emit *e, const struct winograd *w, void *user, int row, int column, value v);
 
+/* One row of outputs. Its first column comes last: see below. */
+static void output_columns(struct emit *e, const struct winograd *w, int row, const value *in, pixel_out *out,
+                           void *user)
+{
+    const struct toom *f = &w->w.f;
+    value some[TOOM_ALPHA], first = NULL;
+    for (int g = 0; g < toom_output_groups(f); g++) {
+        struct toom_group columns = toom_output_group(f, g);
+        toom_output(e, f, g, in, some);
+        for (int j = 0; j < columns.count; j++)
+            if (columns.at[j])
+                out(e, w, user, row, columns.at[j], some[j]);
+            else
+                first = some[j];
+    }
+    out(e, w, user, row, 0, first);
+}
+
 static void output_tile(struct emit *e, const struct winograd *w, value sums, pixel_out *out, void *user)
 {
     const struct toom *h = &w->h.f, *f = &w->w.f;
     value in[TOOM_ALPHA], some[TOOM_ALPHA], part[TOOM_ALPHA][TOOM_ALPHA];
-    for (int gh = 0; gh < toom_output_groups(h); gh++) {
-        struct toom_group rows = toom_output_group(h, gh);
+    for (int g = 0; g < toom_output_groups(h); g++) {
+        struct toom_group rows = toom_output_group(h, g);
+        if (g) sums = opaque(e, sums); /* or LLVM loads ahead, and spills */
         for (int c = 0; c < f->alpha; c++) {
             for (int r = 0; r < h->alpha; r++)
-                in[r] = toom_output_reads(h, gh, r)
-                            ? load(e, plus(e, sums, (r * f->alpha + c) * w->sums_step))
-                            : NULL;
-            toom_output(e, h, gh, in, some);
+                in[r] = toom_output_reads(h, g, r) ? load(e, plus(e, sums, (r * f->alpha + c) * w->sums_step))
+                                                   : NULL;
+            toom_output(e, h, g, in, some);
             for (int i = 0; i < rows.count; i++) part[i][c] = some[i];
         }
-        for (int i = 0; i < rows.count; i++)
-            for (int gw = 0; gw < toom_output_groups(f); gw++) {
-                struct toom_group columns = toom_output_group(f, gw);
-                toom_output(e, f, gw, part[i], some);
-                for (int j = 0; j < columns.count; j++) out(e, w, user, rows.at[i], columns.at[j], some[j]);
-            }
+        for (int i = 0; i < rows.count; i++) output_columns(e, w, rows.at[i], part[i], out, user);
     }
 }
 
-/* nhwc: where the pixels of one tile go; of those outside dst, to a vector that nobody reads. */
+/* nhwc: where the pixels of one tile go. Rows outside dst go where nobody reads; columns outside to the
+ * first of their row, which is stored last, and is read for the sum before. */
 struct pixels {
     const struct outputs *o;
-    value offset; /* of the tile's first pixel, from the strip's */
-    value trash, row_in[TOOM_ALPHA], column_in[TOOM_ALPHA];
+    value offset;                                           /* of the tile's first pixel, from the strip's */
+    value trash, row_in[TOOM_ALPHA], column_in[TOOM_ALPHA]; /* NULL: known to be inside */
+    value right[TOOM_ALPHA];                                /* from the first column */
+    int row;                                                /* the one being stored; -1: none yet */
+    value dst, add, first_added;                            /* its first column */
 };
 
-static value pixel_at(struct emit *e, const struct winograd *w, const struct pixels *p, value base, int row,
-                      int column)
+/* Which outputs of a tile that begins at `first` exist. The first of a run that is not interleaved does. */
+static void ends_inside(struct emit *e, const struct winograd_axis *a, value first, value *in)
 {
-    int64_t down = row * w->h.span.dilation * w->g.y.h, right = column * w->w.span.dilation * w->g.y.w;
-    value here = plus(e, at(e, base, p->offset), down + right);
-    value in = w->h.whole ? NULL : p->row_in[row];
-    if (!w->w.whole) in = in ? both(e, in, p->column_in[column]) : p->column_in[column];
-    return in ? choose(e, in, here, p->trash) : here;
+    for (int i = a->phases == 1; i < a->f.m && !a->whole; i++)
+        in[i] = below(e, add(e, first, k(e, i * a->span.dilation)), a->span.out);
+}
+
+static struct pixels pixels_at(struct emit *e, const struct winograd *w, const struct strip *s,
+                               const struct outputs *o, value right)
+{
+    struct pixels p = {.o = o, .row = -1, .trash = plus(e, o->job->scratch, w->trash)};
+    p.offset = mul(e, right, w->g.y.w);
+    ends_inside(e, &w->h, s->oh, p.row_in);
+    ends_inside(e, &w->w, add(e, s->ow, right), p.column_in);
+    for (int i = 0; i < w->w.f.m; i++) {
+        p.right[i] = k(e, i * w->w.span.dilation * w->g.y.w);
+        if (p.column_in[i]) p.right[i] = choose(e, p.column_in[i], p.right[i], k(e, 0));
+    }
+    return p;
+}
+
+static value row_at(struct emit *e, const struct winograd *w, const struct pixels *p, value base)
+{
+    value here = plus(e, at(e, base, p->offset), p->row * w->h.span.dilation * w->g.y.h);
+    if (p->row_in[p->row]) here = choose(e, p->row_in[p->row], here, p->trash);
+    return p->column_in[0] ? choose(e, p->column_in[0], here, p->trash) : here;
+}
+
+static void row_begin(struct emit *e, const struct winograd *w, struct pixels *p, int row)
+{
+    const struct outputs *o = p->o;
+    p->row = row;
+    p->dst = row_at(e, w, p, o->dst);
+    if (!o->add) return;
+    p->add = row_at(e, w, p, o->add);
+    p->first_added = load_masked(e, p->add, o->mask);
 }
 
 static void pixel_channels(struct emit *e, const struct winograd *w, void *user, int row, int column, value v)
 {
-    const struct pixels *p = user;
+    struct pixels *p = user;
     const struct outputs *o = p->o;
-    value with = o->add ? load_masked(e, pixel_at(e, w, p, o->add, row, column), o->mask) : NULL;
+    value with = NULL;
+    if (row != p->row) row_begin(e, w, p, row);
+    if (o->add) with = column ? load_masked(e, at(e, p->add, p->right[column]), o->mask) : p->first_added;
     v = post_apply(e, &w->p->conv, v, o->bias_vector, with);
-    store_masked(e, v, pixel_at(e, w, p, o->dst, row, column), o->mask);
-}
-
-static void ends_inside(struct emit *e, const struct winograd_axis *a, value first, value *in)
-{
-    for (int i = 0; i < a->f.m && !a->whole; i++)
-        in[i] = below(e, add(e, first, k(e, i * a->span.dilation)), a->span.out);
+    store_masked(e, v, at(e, p->dst, p->right[column]), o->mask);
 }
 
 static void output_channels(struct emit *e, const struct winograd *w, const struct strip *s,
                             struct outputs *o, value sums)
 {
     int64_t step = w->w.f.m * w->w.span.dilation;
-    struct pixels p = {.o = o, .trash = plus(e, o->job->scratch, w->trash)};
     struct slot from = slot(e, "sums", sums);
     o->mask = o->b->last < w->p->vec ? lanes_between(e, k(e, 0), o->channels) : NULL;
     o->bias_vector = o->bias ? load_masked(e, o->bias, o->mask) : NULL;
-    ends_inside(e, &w->h, s->oh, p.row_in);
     FROM (tile, k(e, 0), sub(e, s->hi, s->lo)) {
-        value right = opaque(e, mul(e, tile.i, step));
-        p.offset = mul(e, right, w->g.y.w);
-        ends_inside(e, &w->w, add(e, s->ow, right), p.column_in);
+        struct pixels p = pixels_at(e, w, s, o, opaque(e, mul(e, tile.i, step)));
         output_tile(e, w, walk(e, from, o->b->vecs * w->p->vec), pixel_channels, &p);
     }
 }
