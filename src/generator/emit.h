@@ -80,6 +80,7 @@ enum turn {
 };
 struct loop {
     value i, hi;
+    value phi; /* the counter, of which i is a copy */
     LLVMBasicBlockRef body, after;
     enum turn turn;
     bool open;
