@@ -259,9 +259,11 @@ static void transpose_of_blocks(struct emit *e, value *rows, int n)
 }
 
 /* v, but no pass sees how it was made: instruction selection would search each network of shuffles for
- * something better, which takes longer than all the rest. */
+ * something better, which takes longer than all the rest. What does not exist stays so: sealed, it would be
+ * kept in registers across the loops that the accumulators need them for. */
 static value sealed(struct emit *e, value v)
 {
+    if (LLVMIsPoison(v)) return v;
     const char *constraint = e->cpu->arch == ARCH_X86_64 ? "=v,0" : "=w,0";
     LLVMTypeRef type = LLVMFunctionType(e->vec, &e->vec, 1, 0);
     value seal =
