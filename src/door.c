@@ -1,6 +1,7 @@
 /* door: finds and opens the code-generation module. Nothing else in the core knows that LLVM exists. */
 #include "door.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <limits.h>
 #include <link.h>
@@ -27,6 +28,11 @@ static generator_entry *const built_in = NULL;
 static const char *const places[] = {MODULE, "kiln/" MODULE, "../lib/kiln/" MODULE, "../lib/" MODULE};
 enum { PLACES = sizeof places / sizeof *places };
 
+/* The shared library moves with its folder. What holds the archive may lie anywhere: for that the module also
+ * counts where it was configured to be installed. */
+static const char shared_name[] = "libkiln.so", installed[] = KILN_MODULES "/" MODULE;
+static_assert(sizeof installed <= PATH_MAX, "it fits where paths go");
+
 /* The file that holds this code; false if the system does not tell. The program itself has no name in the
  * list of loaded objects. Asked for by the address of a table: ISO C lets no function's be cast. */
 static bool own_file(char path[PATH_MAX])
@@ -44,14 +50,18 @@ static bool module_find(char path[PATH_MAX])
     char folder[PATH_MAX], at[PATH_MAX];
     snprintf(path, PATH_MAX, "%s", MODULE);
     if (!own_file(folder)) return false;
-    strrchr(folder, '/')[1] = '\0'; /* realpath gives an absolute path */
+    char *name = strrchr(folder, '/') + 1; /* realpath gives an absolute path */
+    bool shared = !strncmp(name, shared_name, sizeof shared_name - 1);
+    *name = '\0';
     for (int i = 0; i < PLACES; i++) {
         if ((size_t)snprintf(at, sizeof at, "%s%s", folder, places[i]) >= sizeof at) continue;
         bool there = !access(at, R_OK);
         if (there || i == 0) memcpy(path, at, sizeof at);
         if (there) return true;
     }
-    return false;
+    if (shared || access(installed, R_OK)) return false;
+    memcpy(path, installed, sizeof installed);
+    return true;
 }
 
 /* The table inside an opened module, if it is of our version. */
