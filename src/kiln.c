@@ -31,7 +31,6 @@ struct lookup {
 static void lookup_begin(struct lookup *l, struct job *job)
 {
     l->job = job;
-    l->origin = FROM_MEMORY;
     l->found.text[0] = l->kept.text[0] = l->news[0] = '\0';
 }
 
@@ -124,10 +123,11 @@ static void lookup_log(const struct lookup *l)
         context_log(k, DEBUG_CACHE, l->kept.text);
 }
 
-/* job_work. */
+/* job_work. What it was called for before, with a schedule of wisdom's that was refused, counts no more. */
 static enum kiln_status kernel_find(struct job *job, void *lookup, struct kiln_error *error)
 {
     struct lookup *l = lookup;
+    l->origin = FROM_MEMORY;
     return cache_get(job->k->cache, &job->asked, job_bytes(job), kernel_make, l, &l->kernel, error);
 }
 

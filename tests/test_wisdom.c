@@ -294,6 +294,19 @@ Test(wisdom, what_comes_later_counts)
     kiln_destroy(k);
 }
 
+/* What comes from memory in place of a schedule that is refused each time is no miss, nor compiled again. */
+Test(wisdom, a_hit_behind_a_refusal_is_a_hit)
+{
+    struct said log = {0};
+    struct kiln *k = context_with((struct kiln_config){
+        .isa = "sse2", .wisdom = "", .debug = "cache,plan", .log = log_keep, .log_user = &log});
+    WORKS(kiln_wisdom_import(k, SMALL " | invalid | sse2", strlen(SMALL " | invalid | sse2"), &error));
+    for (int i = 0; i < 2; i++) kiln_plan_release(plan_of(k, SMALL, NULL));
+    cr_assert_str_eq(log.text, "kiln: cache: miss " SMALL "\nkiln: plan: " SMALL " | fake | sse2\n"
+                               "kiln: cache: hit " SMALL "\n");
+    kiln_destroy(k);
+}
+
 /* What is no matter of wisdom, such as memory, is passed on and not tried again. */
 Test(wisdom, other_failures_are_passed_on)
 {
