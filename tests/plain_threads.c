@@ -169,8 +169,11 @@ static void two_threads(void *user, size_t count, void (*work)(void *arg, size_t
 /* All workers over one context; the number of faults. */
 static int workers_run(const struct example *examples, size_t cache_bytes)
 {
-    struct kiln_config config = {
-        .size = sizeof config, .threads = 2, .parallel = two_threads, .cache_bytes = cache_bytes};
+    struct kiln_config config = {.size = sizeof config,
+                                 .threads = 2,
+                                 .parallel = two_threads,
+                                 .cache_bytes = cache_bytes,
+                                 .debug = "gdb"};
     struct worker workers[THREADS];
     struct kiln_error error;
     struct kiln_stats stats;
