@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Bytes of a file's name at most, but for what is behind its first dot: of the 255 that file systems take,
- * that leaves room for the endings of temporary files and of the user's own. */
+/* Bytes of a file's name at most, but for its ending: of the 255 that file systems take, that leaves room for
+ * the endings of kinds, of temporary files and of the user's own. */
 enum { NAME_MOST = 200, HASH_DIGITS = 16 };
 
 struct dump {
