@@ -179,13 +179,34 @@ int axis_split(const struct span *a, int tile, int unit, enum edge edge, struct 
     return fits ? made : 0;
 }
 
+/* Of output i of the segment's tiles: that of the last. */
+static int64_t last_output(const struct seg *s, int i)
+{
+    return s->first + (s->same ? 0 : s->count - 1) * s->n + i;
+}
+
 enum where axis_where(const struct span *a, const struct seg *s, int i, int64_t lo, int64_t hi)
 {
-    int64_t last = s->first + (s->same ? 0 : s->count - 1) * s->n + i;
-    int64_t min = position(a, s->first + i, lo), max = position(a, last, hi - 1);
+    int64_t min = position(a, s->first + i, lo), max = position(a, last_output(s, i), hi - 1);
     if (min >= 0 && max < a->in) return WHERE_INSIDE;
     if (max < 0 || min >= a->in) return WHERE_OUTSIDE;
     return WHERE_MAYBE;
+}
+
+/* The first tap of output o that lies at `at` or behind; the number of taps, if none does. */
+static int64_t first_tap(const struct span *a, int64_t o, int64_t at)
+{
+    int64_t before = at - position(a, o, 0), tap = before > 0 ? ceil_div(before, a->dilation) : 0;
+    return tap < a->kernel ? tap : a->kernel;
+}
+
+struct tap_range axis_taps(const struct span *a, const struct seg *s, int i, bool for_all)
+{
+    int64_t first = s->first + i, last = last_output(s, i);
+    struct tap_range r = {first_tap(a, for_all ? first : last, 0),
+                          first_tap(a, for_all ? last : first, a->in)};
+    if (r.hi < r.lo) r.hi = r.lo;
+    return r;
 }
 
 int64_t segs_tiles(const struct seg *segs, int n)

@@ -65,6 +65,13 @@ enum where { WHERE_INSIDE, WHERE_OUTSIDE, WHERE_MAYBE };
 /* Where taps [lo, hi) of output i of the segment's tiles fall. */
 enum where axis_where(const struct span *a, const struct seg *s, int i, int64_t lo, int64_t hi);
 
+/* The taps of output i that are inside for all of the segment's tiles; or for any of them, as far as is known
+ * without looking at each. */
+struct tap_range {
+    int64_t lo, hi;
+};
+struct tap_range axis_taps(const struct span *a, const struct seg *s, int i, bool for_all);
+
 /* The share of all taps of all outputs that are inside; of many taps, estimated from some. */
 double axis_share(const struct span *a);
 

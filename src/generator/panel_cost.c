@@ -31,25 +31,42 @@ static void kind_add(struct taps *t, int pixels, int taps)
     t->kinds[i].taps += taps;
 }
 
-static struct taps taps_of(const struct span *a, const struct seg *s, bool loop)
+/* Pixels whose taps [lo, hi) are not known to be all outside. */
+static int window(const struct span *a, const struct seg *s, int64_t lo, int64_t hi, int *maybe)
 {
-    struct taps t = {0};
-    int n = a->kernel < MAX_TAPS ? (int)a->kernel : MAX_TAPS, inside = 0, pixels[MAX_TAPS] = {0};
-    t.each = (double)a->kernel / n;
+    int pixels = 0;
     for (int i = 0; i < s->n; i++) {
-        bool maybe = false, whole = s->bounds || axis_where(a, s, i, 0, a->kernel) == WHERE_INSIDE;
-        inside += whole;
-        for (int k = 0; k < n && !whole; k++) {
-            int64_t tap = n < a->kernel ? a->kernel / 2 : k, lo = loop ? 0 : tap,
-                    hi = loop ? a->kernel : tap + 1;
-            enum where w = axis_where(a, s, i, lo, hi);
-            pixels[k] += w != WHERE_OUTSIDE;
-            maybe |= w == WHERE_MAYBE;
-        }
-        t.maybe += maybe;
+        enum where w = axis_where(a, s, i, lo, hi);
+        pixels += w != WHERE_OUTSIDE;
+        *maybe += w == WHERE_MAYBE;
     }
-    for (int k = 0; k < n; k++) kind_add(&t, inside + pixels[k], 1);
-    return t;
+    return pixels;
+}
+
+static bool all_inside(const struct span *a, const struct seg *s)
+{
+    return s->bounds || (axis_where(a, s, 0, 0, a->kernel) == WHERE_INSIDE &&
+                         axis_where(a, s, s->n - 1, 0, a->kernel) == WHERE_INSIDE);
+}
+
+static void taps_of(const struct span *a, const struct seg *s, bool loop, struct taps *t)
+{
+    int n = a->kernel < MAX_TAPS ? (int)a->kernel : MAX_TAPS, pixels = 0;
+    t->n = t->maybe = 0, t->each = (double)a->kernel / n;
+    if (all_inside(a, s)) {
+        kind_add(t, s->n, n);
+    } else if (loop || n < a->kernel) {
+        int64_t middle = a->kernel / 2, lo = loop ? 0 : middle, hi = loop ? a->kernel : middle + 1;
+        kind_add(t, window(a, s, lo, hi, &t->maybe), n);
+    } else {
+        int change[MAX_TAPS + 1] = {0}; /* of pixels, from one tap to the next */
+        for (int i = 0; i < s->n; i++) {
+            struct tap_range some = axis_taps(a, s, i, false), all = axis_taps(a, s, i, true);
+            t->maybe += all.hi - all.lo < some.hi - some.lo;
+            change[some.lo]++, change[some.hi]--;
+        }
+        for (int k = 0; k < n; k++) kind_add(t, pixels += change[k], 1);
+    }
 }
 
 /* ---- one step: one input channel of one tap ---- */
@@ -141,8 +158,9 @@ static void tile_cost(const struct panel *l, const struct blocks *b, const struc
     const struct plan *p = l->p;
     const struct geometry *g = &l->g;
     struct seg one_row = {.count = 1, .n = 1, .bounds = true};
-    struct taps rows = taps_of(&g->h, r ? r : &one_row, false),
-                cols = taps_of(&g->w, s, p->unroll < UNROLL_KW);
+    struct taps rows, cols;
+    taps_of(&g->h, r ? r : &one_row, false, &rows);
+    taps_of(&g->w, s, p->unroll < UNROLL_KW, &cols);
     bool turns = p->ic > p->step; /* the loop over ic is one */
     double share = rows.each * cols.each * (r ? 1 : axis_share(&g->h));
     double enter = p->unroll < UNROLL_KW && g->w.kernel > 1 ? ENTER_TAP : turns ? ENTER_STEPS : 1;
