@@ -87,6 +87,8 @@ Test(cli, bad_usage)
         {"kiln dump " SMALL " --ir -o a -o b", 2, "-o is given twice"},
         {"kiln check -f ''", 2, "the name of the file of convolutions is empty"},
         {"kiln check -f comments.txt", 2, "comments.txt has no convolutions"},
+        {"printf '" SMALL "\\n" SMALL "\\0 +bias\\n' | kiln compile -f -", 2,
+         "standard input:2: it holds a zero byte"},
         {"kiln check -f nowhere.txt", 2, "cannot open nowhere.txt: No such file"},
         {"kiln check -f .", 2, "cannot read ."},
         {"kiln check " JUNK, 2, "a plan line has three parts, and here is a fourth: 'junk'"},

@@ -72,11 +72,14 @@ static bool file_read(struct lines *lines, FILE *file, const char *path)
     char *text = NULL;
     size_t room = 0;
     bool good = true;
-    for (int number = 1; good && getline(&text, &room, file) >= 0; number++) {
+    ssize_t length;
+    for (int number = 1; good && (length = getline(&text, &room, file)) >= 0; number++) {
         char where[256];
         snprintf(where, sizeof where, "%s:%d", path, number);
+        if (memchr(text, '\0', (size_t)length)) /* the text would end there, and ask for something else */
+            complain("%s: it holds a zero byte: a list is text", where), good = false;
         char *inner = trimmed(text);
-        if (*inner) good = lines_add(lines, inner, where);
+        if (good && *inner) good = lines_add(lines, inner, where);
     }
     free(text);
     if (good && ferror(file)) return complain("cannot read %s: %s", path, strerror(errno)), false;
