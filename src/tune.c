@@ -34,6 +34,7 @@ static const double spread_most = 0.3; /* of a plan's median over its least time
 static const double noise_most = 0.03; /* apart may be two times of one plan */
 static const double gain_least = 0.01; /* less is none, however quiet the machine */
 static const double heats_share = 0.6; /* of the time, for compiling and heats */
+static const double whole_us = 100;    /* times below are told with three decimals, so that they differ */
 static const double measure_seconds = 10, exhaustive_seconds = 120; /* where no limit is given */
 
 /* ---- what is raced ---- */
@@ -196,6 +197,7 @@ static enum kiln_status final(struct tune *t, struct kiln_error *error)
         spread = spread_of(t);
         if ((t->result->noise <= noise_most && spread <= spread_most) || race_seconds() >= t->end) break;
     }
+    int digits = t->base.racer.us < whole_us ? 3 : 0;
     if (spread > spread_most && !t->tuning.noisy)
         return fail(
             error, KILN_STATUS_SYSTEM,
@@ -205,9 +207,9 @@ static enum kiln_status final(struct tune *t, struct kiln_error *error)
     if (t->result->noise > noise_most && !t->tuning.noisy)
         return fail(
             error, KILN_STATUS_SYSTEM,
-            "the machine is too noisy to time on: in turns one plan took %.0f us and %.0f us, %.1f %% "
+            "the machine is too noisy to time on: in turns one plan took %.*f us and %.*f us, %.1f %% "
             "apart, at most %.0f %% are allowed: let nothing else run",
-            t->base.racer.us, t->twin.racer.us, t->result->noise * 100, noise_most * 100);
+            digits, t->base.racer.us, digits, t->twin.racer.us, t->result->noise * 100, noise_most * 100);
     return KILN_STATUS_OK;
 }
 
@@ -287,7 +289,8 @@ static enum kiln_status tune_read(struct tune *t, const struct kiln_options *opt
         return fail(error, KILN_STATUS_INVALID, "%s is given: what is tuned is chosen, and on this machine",
                     o->schedule ? "schedule" : "target");
     if (!(t->tuning.seconds >= 0 && t->tuning.seconds < INFINITY))
-        return fail(error, KILN_STATUS_INVALID, "seconds must be 0 or more, and finite");
+        return fail(error, KILN_STATUS_INVALID, "seconds is %g: must be 0 or more, and finite",
+                    t->tuning.seconds);
     return KILN_STATUS_OK;
 }
 

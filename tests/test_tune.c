@@ -44,8 +44,13 @@ Test(tune, bad_usage)
         {"kiln tune " ONE " --shard 3/2", 2, "--shard is '3/2'"},
         {"kiln tune " ONE " --shard 1/2x", 2, "--shard is '1/2x'"},
         {"kiln tune " ONE " --shard 1", 2, "--shard is '1'"},
+        {"kiln tune " ONE " --shard ' 1/2'", 2, "--shard is ' 1/2'"},
+        {"kiln tune " ONE " --shard 4294967297/2", 2, "--shard is '4294967297/2'"},
+        {"kiln tune " ONE " --shard 1/18446744073709551617", 2, "i from 1 to n and n at most 1000000"},
         {"kiln tune " ONE " --effort most", 2, "--effort is 'most'; it is measure or exhaustive"},
         {"kiln tune " ONE " --time 0", 2, "--time is '0'"},
+        {"kiln tune " ONE " --time 1e9", 2,
+         "--time is '1e9'; it must be a number of seconds above 0, at most 1"},
         {"kiln tune " ONE " --threads 0", 2, "--threads is '0'"},
         {"kiln tune " ONE " --threads 1025", 2, "--threads is '1025'"},
         {"kiln tune " ONE " --threads 1,x", 2, "--threads is '1,x'"},
@@ -56,6 +61,9 @@ Test(tune, bad_usage)
         {"kiln tune " ONE " --threads $(seq -s, 65)", 2, "it is at most 64 numbers"},
         {"kiln tune " ONE " --total -1", 2, "--total is '-1'"},
         {"kiln tune " ONE " --wisdom nowhere/w", 2, "cannot write nowhere/w: No such"},
+        {"kiln tune " ONE " --wisdom ''", 2, "--wisdom: the name of the file is empty"},
+        {"kiln tune " ONE " --isa fry", 2, "kiln: isa is \"fry\""},
+        {"kiln tune '" ONE " | direct | fry'", 2, "FAILED: " ONE ": isa is \"fry\""},
         {"kiln tune " ONE " --wisdom .", 2, "cannot write .: Is a directory"},
         {"kiln wisdom", 2, "wisdom is merge, list or check;"},
         {"kiln wisdom fry", 2, "wisdom is merge, list or check, not 'fry';"},
@@ -214,7 +222,7 @@ Test(tune, refuses)
         {{.size = sizeof(struct kiln_options), .isa = "frob"}, {.size = sizeof(struct kiln_tuning)}, "frob"},
         {{.size = sizeof(struct kiln_options)},
          {.size = sizeof(struct kiln_tuning), .seconds = -1},
-         "seconds must be"},
+         "seconds is -1: must be"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         REFUSES(kiln_tune(k, &c, &rows[i].o, &rows[i].t, &tuned, &error), KILN_STATUS_INVALID, rows[i].why);

@@ -3,6 +3,7 @@
 #include "ask.h"
 #include "bench.h"
 #include "commands.h"
+#include "lists.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 1024, THREADS_LISTED = 64 };
+enum {
+    THREADS_MAX = 1024,
+    THREADS_LISTED = 64,
+    SECONDS_MOST = 10000000, /* a third of a year */
+    SHARDS_MOST = 1000000,   /* beyond any fleet, and below what an int holds */
+};
 
 struct tune {
     struct common common;
@@ -32,12 +38,24 @@ struct tune {
 
 /* ---- what is asked ---- */
 
+/* The number of the digits that *text begins with, which it steps over; 0: there are none, or it is above
+ * `most`. */
+static int number_read(const char **text, int most)
+{
+    int64_t number = 0;
+    for (; **text >= '0' && **text <= '9'; ++*text)
+        if (number <= most) number = 10 * number + (**text - '0');
+    return number <= most ? (int)number : 0;
+}
+
 static bool flag_seconds(void *into, const struct flag *flag, const char *value)
 {
     char *end;
     double seconds = strtod(value, &end);
-    if (end == value || *end || !(seconds > 0 && seconds <= 1e7))
-        return complain("--%s is '%.60s'; it must be a number of seconds above 0", flag->name, value), false;
+    if (end == value || *end || !(seconds > 0 && seconds <= SECONDS_MOST))
+        return complain("--%s is '%.60s'; it must be a number of seconds above 0, at most %d", flag->name,
+                        value, SECONDS_MOST),
+               false;
     *(double *)((char *)into + flag->offset) = seconds;
     return true;
 }
@@ -56,11 +74,15 @@ static bool flag_effort(void *into, const struct flag *flag, const char *value)
 static bool flag_shard(void *into, const struct flag *flag, const char *value)
 {
     struct tune *t = into;
-    int end = 0;
-    if (strlen(value) < 16 && sscanf(value, "%d/%d%n", &t->shard, &t->shards, &end) == 2 && !value[end] &&
-        t->shard >= 1 && t->shard <= t->shards)
-        return true;
-    return complain("--%s is '%.60s'; it is i/n with i from 1 to n, such as 2/8", flag->name, value), false;
+    const char *at = value;
+    t->shard = number_read(&at, SHARDS_MOST);
+    bool slash = *at == '/';
+    at += slash;
+    t->shards = number_read(&at, SHARDS_MOST);
+    if (slash && !*at && t->shard >= 1 && t->shard <= t->shards) return true;
+    return complain("--%s is '%.60s'; it is i/n with i from 1 to n and n at most %d, such as 2/8", flag->name,
+                    value, SHARDS_MOST),
+           false;
 }
 
 static bool flag_threads(void *into, const struct flag *flag, const char *value)
@@ -68,11 +90,13 @@ static bool flag_threads(void *into, const struct flag *flag, const char *value)
     struct tune *t = into;
     const char *at = value, *comma = ",";
     for (t->threads_count = 0; *comma && t->threads_count < THREADS_LISTED; at = comma + 1) {
-        char *end;
-        long threads = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : 0;
-        if (threads < 1 || threads > THREADS_MAX || (*end && *end != ',')) break;
-        t->threads[t->threads_count++] = (int)threads;
-        comma = end;
+        comma = at;
+        int threads = number_read(&comma, THREADS_MAX);
+        if (threads < 1 || (*comma && *comma != ',')) {
+            comma = ",";
+            break;
+        }
+        t->threads[t->threads_count++] = threads;
     }
     if (!*comma) return true;
     return complain("--%s is '%.60s'; it is at most %d numbers from 1 to %d with commas between, such as 1,2",
@@ -204,6 +228,7 @@ static bool file_open(struct tune *t)
     if (!t->wisdom && variable && *variable) t->wisdom = variable;
     t->file = -1;
     if (!t->wisdom) return true;
+    if (!*t->wisdom) return complain("--wisdom: the name of the file is empty"), false;
     t->file = open(t->wisdom, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (t->file < 0) return complain("cannot write %s: %s", t->wisdom, strerror(errno)), false;
     off_t size = lseek(t->file, 0, SEEK_END);
@@ -227,6 +252,14 @@ static bool generator_there(const struct tune *t)
     if (!t->common.convs.count) return true;
     const struct kiln_conv *any = &t->common.convs.at[0].conv;
     if (kiln_candidates(t->k, any, NULL, sink_nothing, NULL, &error) != KILN_STATUS_SYSTEM) return true;
+    return complain("%s", error.text), false;
+}
+
+/* The same of an ISA that this machine lacks, or that nobody knows. */
+static bool isa_there(const struct tune *t)
+{
+    struct kiln_error error;
+    if (!t->common.isa || isa_status(t->k, t->common.isa, &error) == KILN_STATUS_OK) return true;
     return complain("%s", error.text), false;
 }
 
@@ -276,7 +309,8 @@ static void conv_fail(struct tune *t, enum kiln_status status, const struct kiln
 {
     bool skip = status == KILN_STATUS_UNSUPPORTED;
     *(skip ? &t->skipped : &t->failed) += 1;
-    t->status = exit_worse(t->status, skip ? EXIT_GOOD : EXIT_FAILED);
+    /* What the system refuses is that the machine is too noisy: a check that failed. */
+    t->status = exit_worse(t->status, status == KILN_STATUS_SYSTEM ? EXIT_FAILED : exit_of(status));
     printf("# %s: %s: ", skip ? "skipped" : "FAILED", t->show.text);
     plain_put(stdout, error->text, 0);
     putchar('\n');
@@ -334,7 +368,7 @@ static bool threads_tune(struct tune *t, int index)
 {
     cpu_set_t all;
     t->common.threads = t->threads[index];
-    bool good = context_make(t) && generator_there(t);
+    bool good = context_make(t) && isa_there(t) && generator_there(t);
     if (!good) t->status = EXIT_USAGE;
     if (good && threads_note(t, index)) {
         int threads = t->threads[index];
