@@ -72,8 +72,8 @@ static enum kiln_status held_split(struct held *held, struct kiln_error *why)
     size_t count = held->count;
     NEED(count >= sizeof *h, "it has %zu bytes: the header alone takes %zu", count, sizeof *h);
     NEED(!memcmp(h->magic, magic, sizeof magic), "it does not begin with \"%s\"", magic);
-    NEED(h->version == DISK_VERSION && !h->none, "its format is %u: this library writes %d", h->version,
-         DISK_VERSION);
+    NEED(h->version == DISK_VERSION, "its format is %u: this library writes %d", h->version, DISK_VERSION);
+    NEED(!h->none, "its header was damaged");
     NEED(h->bytes == count, "it should have %llu bytes and has %zu", (unsigned long long)h->bytes, count);
     NEED(h->checksum == checksum(held->bytes, count), "its checksum does not fit: it was damaged");
     NEED(h->key_bytes >= 1 && h->key_bytes < count && h->maker_bytes >= 1 && h->maker_bytes < count,

@@ -111,6 +111,8 @@ static enum kiln_status many_check(const struct kiln *k, const struct kiln_conv 
                                    int jobs, struct kiln_plan **plans, struct kiln_error *error)
 {
     if (!k) return fail(error, KILN_STATUS_INVALID, "k is NULL: must be a context");
+    if (count > PTRDIFF_MAX / sizeof *convs)
+        return fail(error, KILN_STATUS_INVALID, "count is %zu: no memory holds so many convolutions", count);
     if (count && !convs) return fail(error, KILN_STATUS_INVALID, "convs is NULL and count is %zu", count);
     if (count && !plans) return fail(error, KILN_STATUS_INVALID, "plans is NULL and count is %zu", count);
     if (jobs < 0 || jobs > JOBS_MAX)

@@ -128,6 +128,15 @@ static void make_unreadable_format(const char *path)
     file_write(path, bytes, count);
 }
 
+static void make_damaged_header(const char *path)
+{
+    char bytes[4096];
+    put("key", 0);
+    size_t count = file_read(path, bytes, sizeof bytes);
+    bytes[12]++;
+    file_write(path, bytes, count);
+}
+
 static void make_huge(const char *path)
 {
     put("key", 0);
@@ -156,6 +165,7 @@ static const struct {
     {make_link, "Too many levels of symbolic links", false},
     {make_writable, "others may write to it: its mode is 620", false},
     {make_unreadable_format, "its format is 2", false},
+    {make_damaged_header, "its header was damaged", false},
     {make_huge, "at most", false},
     {make_text, "it has 55 bytes", false},
     {make_of_another_user, "it belongs to user 12345", false},

@@ -61,6 +61,8 @@ Test(many, refuses)
             "convs is NULL and count is 1");
     REFUSES(kiln_compile_many(k, &conv, NULL, 1, 1, NULL, NULL, NULL, &error), KILN_STATUS_INVALID,
             "plans is NULL");
+    REFUSES(kiln_compile_many(k, &conv, NULL, SIZE_MAX, 1, &plan, NULL, NULL, &error), KILN_STATUS_INVALID,
+            "count is 18446744073709551615");
     REFUSES(kiln_compile_many(k, &conv, NULL, 1, -1, &plan, NULL, NULL, &error), KILN_STATUS_INVALID,
             "jobs is -1: must be 0 to 1024");
     REFUSES(kiln_compile_many(k, &conv, NULL, 1, 1025, &plan, NULL, NULL, &error), KILN_STATUS_INVALID,
