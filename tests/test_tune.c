@@ -233,14 +233,15 @@ Test(tune, refuses)
     kiln_destroy(k);
 }
 
-/* Four calls take long, then four do not: of the times of one plan, each of one call behind three that warm
- * up, every second is long. */
+/* Four calls take long, then four do not, each of which is long enough to be timed alone: of one plan and its
+ * twin, timed behind three calls that warm up, one is always slow. Each sleep takes longer on a busy machine:
+ * there are so many more in the slow ones that no rest of the machine's makes up for them. */
 static void unsteady(void *user, size_t count, void (*work)(void *arg, size_t i), void *arg)
 {
     unsigned *calls = user;
     bool slow = (*calls)++ / 4 % 2;
     for (size_t i = 0; i < count; i++) work(arg, i);
-    for (int i = 0; i < (slow ? 40 : 10); i++) nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    for (int i = 0; i < (slow ? 120 : 6); i++) nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
 }
 
 Test(tune, a_noisy_machine_is_refused)
