@@ -100,6 +100,8 @@ bool conv_equal(const struct kiln_conv *a, const struct kiln_conv *b)
 
 /* Leaves out what has no meaning: padding, post-ops beyond the count, arguments that a post-op does not
  * have. */
+static_assert(offsetof(struct kiln_conv, post) == sizeof(size_t) + 22 * sizeof(int64_t) + 7 * sizeof(int),
+              "padding in front of post: keys are compared as bytes");
 void conv_canonical(struct kiln_conv *to, const struct kiln_conv *from)
 {
     memset(to, 0, sizeof *to);

@@ -63,11 +63,13 @@ static void widths_of(struct winograd *w)
     w->oc_blocks = full + (tail > 0);
 }
 
-/* Outputs from the first column of a tile to the last that can exist. */
-static int64_t last_column(const struct winograd *w)
+/* Floats for what lies outside dst: in nhwc, from the first column of a tile to the last that can exist.
+ * Columns behind the last go elsewhere, so that only rows, and tiles of interleaved runs, can lie outside. */
+static int64_t trash_of(const struct winograd *w)
 {
     int64_t last = (w->w.f.m - 1) * w->w.span.dilation, most = w->w.span.out - 1;
-    return last < most ? last : most;
+    if (w->g.y.c > 1 || (w->h.whole && (w->w.whole || w->w.phases == 1))) return 0;
+    return (last < most ? last : most) * w->g.y.w + w->p->vec;
 }
 
 /* Products are a vector more than their tiles apart: where that is a power of two, the lines of all of
@@ -82,7 +84,7 @@ static void scratch_of(struct winograd *w)
     w->stage = w->sums + w->products * w->sums_step;
     w->outputs = w->stage + w->h.f.alpha * w->columns * vec;
     w->trash = w->outputs + nchw;
-    w->scratch = w->trash + (w->g.y.c > 1 ? 0 : last_column(w) * w->g.y.w + vec);
+    w->scratch = w->trash + trash_of(w);
 }
 
 bool winograd_of(const struct plan *p, struct winograd *made)
