@@ -161,8 +161,11 @@ def _convolve(
     )  # fmt: skip
     try:
         made = context._calls.get(key)
-    except TypeError:  # a list has no hash; nor is its form remembered
-        key, made = None, None
+    except TypeError:  # some argument has no hash, such as a list
+        if any(isinstance(each, list) for each in (stride, padding, dilation)):
+            stride, padding, dilation = (tuple(e) if isinstance(e, list) else e for e in (stride, padding, dilation))
+            return _convolve(axes, x, w, bias, stride, padding, dilation, groups, mode, accuracy, post, out, context)
+        key, made = None, None  # its form is not remembered
     if made is None:
         made = _make(context, axes, x, w, bias, stride, padding, dilation, groups, mode, accuracy, post)
         if key is not None:

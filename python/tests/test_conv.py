@@ -87,6 +87,7 @@ def test_arguments_that_are_equal_are_one():
     ys = [kiln.conv2d(x, w, stride=s, padding=s, context=context) for s in asked]
     assert all((y == ys[0]).all() for y in ys)
     assert context.stats()["compiles"] == 1
+    assert len(context._calls) == 2  # of numbers, and of pairs: lists are remembered as such
 
 
 def test_new_weights_in_the_same_memory_count():

@@ -107,6 +107,8 @@ def test_a_closed_context_says_so_and_its_plans_go_on():
     for call in calls:
         with pytest.raises(kiln.Error, match="this context was closed"):
             call()
+    context._remember("what another thread compiled meanwhile", plan)
+    assert not context._calls
 
 
 def test_the_default_context_is_made_anew():
