@@ -403,9 +403,9 @@ typedef void kiln_cache_visit(void *user, const struct kiln_cache_entry *entry);
 KILN_API enum kiln_status kiln_cache_list(struct kiln *k, kiln_cache_visit *visit, void *user,
                                           struct kiln_error *error);
 
-/* Removes the least recently used files until at most `most` bytes are left, or what the context keeps, if
- * that is less: UINT64_MAX asks for that alone, 0 removes all. Also removes what writers that were killed
- * have left. *removed, which may be NULL: how many files went. Statuses as kiln_cache_list. */
+/* Removes the least recently used files until `most` bytes are left, or what the context keeps, if that is
+ * less (UINT64_MAX: that alone; 0: all go), and what killed writers have left. *removed, or NULL: how many
+ * went. Statuses as kiln_cache_list; SYSTEM: also a file that cannot be removed; the others have been. */
 KILN_API enum kiln_status kiln_cache_prune(struct kiln *k, uint64_t most, uint64_t *removed,
                                            struct kiln_error *error);
 

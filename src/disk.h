@@ -73,7 +73,7 @@ int temporary_make(int dir, char name[DISK_NAME_ROOM]);
 void dir_wrote(struct disk *disk, int dir, uint64_t bytes);
 
 /* Drops the least recently used until at most `most` bytes are left, and temporary files that their writer
- * did not live to rename. Adds to *removed. */
+ * did not live to rename. Adds to *removed. SYSTEM: also a file that stays, when the others have gone. */
 enum kiln_status dir_prune(int dir, uint64_t most, uint64_t *left, uint64_t *removed,
                            struct kiln_error *error);
 

@@ -161,14 +161,20 @@ enum kiln_status dir_prune(int dir, uint64_t most, uint64_t *left, uint64_t *rem
     enum kiln_status status = scan_read(&scan, dir, error);
     time_t dead = time(NULL) - TEMPORARY_SECONDS;
     uint64_t total = 0;
+    int stays = 0; /* why `first` could not be removed */
+    const char *first = NULL;
     for (size_t i = 0; i < scan.count; i++) total += scan.at[i].bytes;
     for (size_t i = 0; i < scan.count && !status; i++) {
         const struct found *f = &scan.at[i];
         if (f->entry ? total <= most : f->used.tv_sec > dead) continue;
-        if (unlinkat(dir, f->name, 0)) continue;
-        total -= f->bytes;
-        ++*removed;
+        bool gone = !unlinkat(dir, f->name, 0);
+        *removed += gone;
+        if (gone || errno == ENOENT)
+            total -= f->bytes; /* ENOENT: another process was faster */
+        else if (!stays)
+            stays = errno, first = f->name;
     }
+    if (stays) status = fail(error, KILN_STATUS_SYSTEM, "%s cannot be removed: %s", first, strerror(stays));
     free(scan.at);
     *left = total;
     return status;
@@ -181,7 +187,7 @@ void dir_wrote(struct disk *disk, int dir, uint64_t bytes)
 {
     uint64_t left, removed = 0;
     if (__atomic_sub_fetch(&disk->room, (int64_t)bytes, __ATOMIC_RELAXED) > 0) return;
-    if (dir_prune(dir, disk->most, &left, &removed, NULL)) return;
+    dir_prune(dir, disk->most, &left, &removed, NULL);
     /* Some more than must, or every write from now on would have to. */
     if (removed) dir_prune(dir, disk->most / 8 * 7, &left, &removed, NULL);
     __atomic_store_n(&disk->room, left < disk->most ? (int64_t)((disk->most - left) / 8) : 0,

@@ -474,6 +474,8 @@ Test(disk_use, the_command)
         {"kiln cache list", 0, "its checksum does not fit"},
         {"KILN_CACHE_MAX=100 kiln cache prune", 0, "2 removed"},
         {"kiln compile 'conv ic3 iw5 oc2 kw3 f32 nhwc'; kiln cache clear", 0, "1 removed"},
+        {"mkdir cache/0123456789abcdef0123456789abcdef.kiln; kiln cache clear", 2,
+         "0123456789abcdef0123456789abcdef.kiln cannot be removed: Is a directory"},
         {"chmod 777 cache; kiln cache list", 2, "others may write to it"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
