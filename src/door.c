@@ -44,22 +44,33 @@ static bool own_file(char path[PATH_MAX])
     return realpath(map->l_name[0] ? map->l_name : "/proc/self/exe", path) != NULL;
 }
 
-/* The first place where a file is; false if there is none, with the first place in path for the error. */
-static bool module_find(char path[PATH_MAX])
+/* The first place, seen from the folder, where a file is; false if there is none, with the first place in
+ * path for the error. */
+static bool place_find(const char *folder, char path[PATH_MAX])
 {
-    char folder[PATH_MAX], at[PATH_MAX];
-    snprintf(path, PATH_MAX, "%s", MODULE);
-    if (!own_file(folder)) return false;
-    char *name = strrchr(folder, '/') + 1; /* realpath gives an absolute path */
-    bool shared = !strncmp(name, shared_name, sizeof shared_name - 1);
-    *name = '\0';
+    char at[PATH_MAX];
     for (int i = 0; i < PLACES; i++) {
         if ((size_t)snprintf(at, sizeof at, "%s%s", folder, places[i]) >= sizeof at) continue;
         bool there = !access(at, R_OK);
         if (there || i == 0) memcpy(path, at, sizeof at);
         if (there) return true;
     }
-    if (shared || access(installed, R_OK)) return false;
+    return false;
+}
+
+/* False if there is no module, with a place where one should be in path for the error. */
+static bool module_find(char path[PATH_MAX])
+{
+    char file[PATH_MAX];
+    snprintf(path, PATH_MAX, "%s", MODULE);
+    if (own_file(file)) {
+        char *name = strrchr(file, '/') + 1; /* realpath gives an absolute path */
+        bool shared = !strncmp(name, shared_name, sizeof shared_name - 1);
+        *name = '\0';
+        if (place_find(file, path)) return true;
+        if (shared) return false;
+    }
+    if (access(installed, R_OK)) return false;
     memcpy(path, installed, sizeof installed);
     return true;
 }
