@@ -119,22 +119,24 @@ static void make_writable(const char *path)
     cr_assert_eq(chmod(path, 0620), 0);
 }
 
-static void make_unreadable_format(const char *path)
+/* A kernel with one byte of its header changed. */
+static void make_changed(const char *path, size_t at)
 {
     char bytes[4096];
     put("key", 0);
     size_t count = file_read(path, bytes, sizeof bytes);
-    bytes[8]++;
+    bytes[at]++;
     file_write(path, bytes, count);
+}
+
+static void make_unreadable_format(const char *path)
+{
+    make_changed(path, 8);
 }
 
 static void make_damaged_header(const char *path)
 {
-    char bytes[4096];
-    put("key", 0);
-    size_t count = file_read(path, bytes, sizeof bytes);
-    bytes[12]++;
-    file_write(path, bytes, count);
+    make_changed(path, 12);
 }
 
 static void make_huge(const char *path)

@@ -55,6 +55,7 @@ Test(tune, bad_usage)
         {"kiln tune " ONE " --threads 1025", 2, "--threads is '1025'"},
         {"kiln tune " ONE " --threads 1,x", 2, "--threads is '1,x'"},
         {"kiln tune " ONE " --threads 1,", 2, "--threads is '1,'"},
+        {"kiln tune " ONE " --threads 1x", 2, "--threads is '1x'"},
         {"kiln tune " ONE " --threads ,1", 2, "--threads is ',1'"},
         {"kiln tune " ONE " --threads '1 2'", 2, "numbers from 1 to 1024 with commas between"},
         {"kiln tune " ONE " --threads 99999999999999999999", 2, "--threads is '999"},

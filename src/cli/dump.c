@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 /* Bytes of a file's name at most, but for its ending: of the 255 that file systems take, that leaves room for
  * the endings of kinds, of temporary files and of the user's own. */
 enum { NAME_MOST = 200, HASH_DIGITS = 16 };
@@ -93,14 +96,6 @@ static bool file_dump(const char *path, struct kiln *k, const struct dump *d, co
 
 /* ---- files named after their plans ---- */
 
-/* FNV-1a, 64 bits. */
-static uint64_t text_hash(const char *text)
-{
-    uint64_t hash = 0xcbf29ce484222325;
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
-    return hash;
-}
-
 /* "conv n1 ... | direct ow=4 | avx2" becomes "conv_n1_....direct_ow=4.avx2": nothing in it needs quotes. What
  * is too long ends in a hash of all of it. */
 static void name_make(char name[KILN_TEXT_MAX], const char *plan)
@@ -114,7 +109,7 @@ static void name_make(char name[KILN_TEXT_MAX], const char *plan)
     }
     name[length] = '\0';
     if (length <= NAME_MOST) return;
-    sprintf(name + NAME_MOST - HASH_DIGITS - 1, "-%016" PRIx64, text_hash(plan));
+    sprintf(name + NAME_MOST - HASH_DIGITS - 1, "-%016" PRIx64, (uint64_t)XXH3_64bits(plan, strlen(plan)));
 }
 
 static bool kind_dump(const char *name, struct kiln *k, const struct dump *d, const struct line *line,
@@ -129,13 +124,32 @@ static bool kind_dump(const char *name, struct kiln *k, const struct dump *d, co
     return good;
 }
 
-/* False: there is no plan, said on standard error. */
+struct first_line {
+    char text[KILN_TEXT_MAX];
+    size_t length;
+    bool ended;
+};
+
+static void sink_first_line(void *user, const char *bytes, size_t count)
+{
+    struct first_line *l = user;
+    for (size_t i = 0; i < count && !l->ended; i++) {
+        l->ended = bytes[i] == '\n' || l->length == sizeof l->text - 1;
+        if (!l->ended) l->text[l->length++] = bytes[i];
+    }
+}
+
+/* Of the plan line, with which an explanation begins. False: there is no plan, said on standard error. */
 static bool name_find(char name[KILN_TEXT_MAX], struct kiln *k, const struct dump *d, const struct line *line)
 {
-    struct kiln_plan *plan = ask_plan(k, &d->common, line);
-    if (plan) name_make(name, kiln_plan_text(plan));
-    kiln_plan_release(plan);
-    return plan;
+    struct first_line plan = {0};
+    struct kiln_options options;
+    struct kiln_error error;
+    ask_options(&d->common, line, &options);
+    if (kiln_explain(k, &line->conv, &options, sink_first_line, &plan, &error))
+        return complain("%s", error.text), false;
+    name_make(name, plan.text);
+    return true;
 }
 
 /* ---- the command ---- */

@@ -88,17 +88,17 @@ static bool flag_shard(void *into, const struct flag *flag, const char *value)
 static bool flag_threads(void *into, const struct flag *flag, const char *value)
 {
     struct tune *t = into;
-    const char *at = value, *comma = ",";
-    for (t->threads_count = 0; *comma && t->threads_count < THREADS_LISTED; at = comma + 1) {
-        comma = at;
-        int threads = number_read(&comma, THREADS_MAX);
-        if (threads < 1 || (*comma && *comma != ',')) {
-            comma = ",";
-            break;
-        }
-        t->threads[t->threads_count++] = threads;
-    }
-    if (!*comma) return true;
+    const char *at = value;
+    bool good, more;
+    t->threads_count = 0;
+    do {
+        int threads = number_read(&at, THREADS_MAX);
+        good = threads >= 1 && t->threads_count < THREADS_LISTED;
+        if (good) t->threads[t->threads_count++] = threads;
+        more = *at == ',';
+        at += more;
+    } while (good && more);
+    if (good && !*at) return true;
     return complain("--%s is '%.60s'; it is at most %d numbers from 1 to %d with commas between, such as 1,2",
                     flag->name, value, THREADS_LISTED, THREADS_MAX),
            false;

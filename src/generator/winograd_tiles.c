@@ -215,7 +215,6 @@ static void output_tile(struct emit *e, const struct winograd *w, value sums, pi
     value in[TOOM_ALPHA], some[TOOM_ALPHA], part[TOOM_ALPHA][TOOM_ALPHA];
     for (int g = 0; g < toom_output_groups(h); g++) {
         struct toom_group rows = toom_output_group(h, g);
-        if (g) sums = opaque(e, sums); /* or LLVM loads ahead, and spills */
         for (int c = 0; c < f->alpha; c++) {
             for (int r = 0; r < h->alpha; r++)
                 in[r] = toom_output_reads(h, g, r) ? load(e, plus(e, sums, (r * f->alpha + c) * w->sums_step))
@@ -270,7 +269,7 @@ static void row_begin(struct emit *e, const struct winograd *w, struct pixels *p
 {
     const struct outputs *o = p->o;
     p->row = row;
-    p->dst = row_at(e, w, p, o->dst);
+    p->dst = opaque(e, row_at(e, w, p, o->dst)); /* or LLVM loads the next rows ahead, and spills */
     if (!o->add) return;
     p->add = row_at(e, w, p, o->add);
     p->first_added = load_masked(e, p->add, o->mask);
