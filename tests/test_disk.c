@@ -129,15 +129,9 @@ static void make_changed(const char *path, size_t at)
     file_write(path, bytes, count);
 }
 
-static void make_unreadable_format(const char *path)
-{
-    make_changed(path, 8);
-}
+static void make_unreadable_format(const char *path) { make_changed(path, 8); }
 
-static void make_damaged_header(const char *path)
-{
-    make_changed(path, 12);
-}
+static void make_damaged_header(const char *path) { make_changed(path, 12); }
 
 static void make_huge(const char *path)
 {
