@@ -20,8 +20,8 @@ for needless in dnnl openblas xnnpack; do
     case $depends in *$needless*) fault "it depends on $needless:$depends" ;; esac
 done
 for file in usr/bin/kiln usr/include/kiln.h libkiln.so libkiln.a libkiln.so.0.1 kiln/libkiln-generator.so \
-    cmake/Kiln/KilnConfig.cmake pkgconfig/kiln.pc man/man1/kiln.1 man/man3/kiln.3 man/man3/kiln_run.3 \
-    bash-completion/completions/kiln doc/kiln/copyright; do
+    cmake/Kiln/KilnConfig.cmake pkgconfig/kiln.pc man/man1/kiln.1.gz man/man3/kiln.3.gz man/man3/kiln_run.3.gz \
+    bash-completion/completions/kiln doc/kiln/copyright dist-packages/kiln/__init__.py dist-packages/kiln/libkiln.so.0.1; do
     dpkg-deb -c "$package" | awk '{ print $6 }' | grep -q "/$file\$" || fault "it lacks $file"
 done
 
