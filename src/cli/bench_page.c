@@ -1,50 +1,24 @@
 /* bench_page: the report's page: one file that needs no other, in light and dark. */
 #include "ask.h"
 #include "bench_dir.h"
+#include "html.h"
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static const char head[] =
-    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width\">\n<title>kiln bench</title>\n<style>\n"
-    ":root { color-scheme: light dark; --ink: #222; --faint: #777; --line: #ddd; --paper: #fff;\n"
-    "  --good: #12946f; --bad: #c2503f }\n"
-    "@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --faint: #999; --line: #383838;\n"
-    "  --paper: #161616; --good: #45b892; --bad: #e07b6b } }\n"
-    "body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);\n"
-    "  max-width: 72rem; margin: 2rem auto; padding: 0 1rem }\n"
-    "h1 { font-size: 1.5rem; margin: 0 }\nh2 { font-size: 1.1rem; margin: 2.5rem 0 .3rem }\n"
-    "p { color: var(--faint); margin: .2rem 0 .8rem; max-width: 48rem }\n"
-    "img { max-width: 100%; height: auto }\n.wide { overflow-x: auto }\n"
-    "table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }\n"
-    "th { color: var(--faint); font-weight: 500; text-align: right; vertical-align: bottom }\n"
-    "th, td { padding: .15rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap }\n"
-    "td { text-align: right }\ntd.text, th.text { text-align: left }\n"
-    "td.good { color: var(--good) }\ntd.bad { color: var(--bad) }\n"
+static const char css[] =
+    "img { max-width: 100%; height: auto }\n"
     "tr.all td { border-top: 2px solid var(--line); font-weight: 600 }\n"
-    "td.plan { text-align: left; color: var(--faint); font-family: ui-monospace, monospace }\n"
-    "</style></head><body>\n";
+    "td.plan { text-align: left; color: var(--faint); font-family: ui-monospace, monospace }\n";
 
 /* ---- pieces ---- */
-
-static void put_text(FILE *file, const char *text)
-{
-    for (const char *c = text; *c; c++) switch (*c) {
-        case '<': fputs("&lt;", file); break;
-        case '>': fputs("&gt;", file); break;
-        case '&': fputs("&amp;", file); break;
-        case '"': fputs("&quot;", file); break;
-        default: fputc((unsigned char)*c < ' ' ? ' ' : *c, file);
-        }
-}
 
 static void put_cell(FILE *file, const char *kind, const char *text)
 {
     fprintf(file, "<td class=\"%s\">", kind);
-    put_text(file, text);
+    html_text(file, text);
     fputs("</td>", file);
 }
 
@@ -114,7 +88,7 @@ static void families_head(FILE *file, const struct findings *f)
     put_heads(file, (const char *const[]){"convs", "skipped", "fastest peer", "least", NULL}, "");
     for (int p = 0; p < peers->count; p++) {
         fputs("<th>", file);
-        put_text(file, peers->at[p]->name);
+        html_text(file, peers->at[p]->name);
         fputs("</th><th>least</th>", file);
     }
     if (f->setup->threads > 1) put_heads(file, (const char *const[]){"threads", "share", "least", NULL}, "");
@@ -149,7 +123,7 @@ static void shape_row(FILE *file, const struct result *r, const struct peers *pe
     put_cell(file, "text", strncmp(r->text, "conv ", 5) ? r->text : r->text + 5);
     if (r->status != KILN_STATUS_OK) {
         fprintf(file, "<td class=\"text\" colspan=\"%d\">", peers->count + 4);
-        put_text(file, r->error);
+        html_text(file, r->error);
         fputs("</td></tr>\n", file);
         return;
     }
@@ -172,7 +146,7 @@ static void put_shapes(FILE *file, const struct findings *f)
     put_heads(file, (const char *const[]){"µs", "GFLOP/s", "% peak", NULL}, "");
     for (int p = 0; p < peers->count; p++) {
         fputs("<th>", file);
-        put_text(file, peers->at[p]->name);
+        html_text(file, peers->at[p]->name);
         fputs("</th>", file);
     }
     put_heads(file, (const char *const[]){"plan", NULL}, "text");
@@ -219,7 +193,7 @@ static void put_machine(FILE *file)
     while (info && fgets(line, sizeof line, info)) {
         const char *colon = strchr(line, ':');
         if (strncmp(line, "model name", 10) || !colon) continue;
-        put_text(file, colon + 2);
+        html_text(file, colon + 2);
         fputs("· ", file);
         break;
     }
@@ -244,12 +218,12 @@ static void put_circumstances(FILE *file, const struct page_parts *page)
 bool page_write(FILE *file, const void *arg)
 {
     const struct page_parts *page = arg;
-    fputs(head, file);
+    html_begin(file, "kiln bench", css);
     put_circumstances(file, page);
     if (!put_families(file, page->findings)) return false;
     for (const struct plot *plot = plots; plot < plots + PLOTS; plot++)
         if (plot_wanted(plot, page->findings)) put_plot(file, page->dir, plot);
     put_shapes(file, page->findings);
-    fputs("</body></html>\n", file);
+    html_end(file);
     return true;
 }

@@ -1,6 +1,8 @@
 /* kiln explain: what would run and why, or one output element term by term. */
 #include "ask.h"
 #include "commands.h"
+#include "explain_page.h"
+#include "output.h"
 #include "tensors.h"
 
 #include <errno.h>
@@ -10,13 +12,18 @@
 struct explain {
     struct common common;
     struct tensor_files files;
-    const char *at;
+    const char *at, *output;
+    bool html;
 };
 
 static const struct flag flags[] = {
     {"at", "POSITION", "tell this output element: n,oc,oh,ow (1-D: n,oc,ow; 3-D: n,oc,od,oh,ow)", flag_text,
      offsetof(struct explain, at)},
     FLAGS_TENSORS(struct explain),
+    {"html", NULL, "draw the plan, as a page that needs no other file", flag_true,
+     offsetof(struct explain, html)},
+    {"o", "FILE", "write the page to FILE; " OUTPUT_HELP ", which is the default", flag_text,
+     offsetof(struct explain, output)},
     FLAG_ISA,
     FLAG_TARGET,
     FLAG_SCHEDULE,
@@ -27,7 +34,7 @@ static const char about[] =
     "Without --at it prints the plan: its line, the loop nest with what is unrolled, registers,\n"
     "FMAs and loads of the inner body, flops, bytes; the estimate, what each part of it would take\n"
     "alone, and which one binds; every algorithm's best; and the runners-up, with what they lose on.\n"
-    "Nothing is compiled.\n" PLAN_LINE_HELP "\n"
+    "Nothing is compiled. --html draws the same.\n" PLAN_LINE_HELP "\n"
     "With --at it prints how one output element comes about: for each input channel a line per\n"
     "tap with the position and value read, the weight and their product; subtotals; the post-ops;\n"
     "and last \"= VALUE\". The tensors come from .npy files, as for `kiln run`. No schedule or\n"
@@ -35,16 +42,18 @@ static const char about[] =
     "\n"
     "EXAMPLES\n"
     "  kiln explain conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc +bias +relu\n"
+    "  kiln explain conv ic64 ih56 iw56 oc64 kh3 kw3 ph1 pw1 f32 nhwc --html -o plan.html\n"
     "  kiln explain conv ic2 ih4 iw4 oc4 kh2 kw2 sh2 sw2 f32 nchw --at 0,0,0,0 \\\n"
     "      --src x.npy --weights w.npy\n";
 
-static const struct page page = {.name = "explain",
-                                 .brief = "tell what would run and why, or one output element term by term",
-                                 .usage = "CONV [--at n,oc,oh,ow --src FILE --weights FILE ...]",
-                                 .about = about,
-                                 .flags = flags,
-                                 .count = sizeof flags / sizeof *flags,
-                                 .most = 1};
+static const struct page page = {
+    .name = "explain",
+    .brief = "tell what would run and why, or one output element term by term",
+    .usage = "CONV [--html [-o FILE]]\n  kiln explain CONV --at n,oc,oh,ow --src FILE --weights FILE ...",
+    .about = about,
+    .flags = flags,
+    .count = sizeof flags / sizeof *flags,
+    .most = 1};
 
 /* n, oc, od, oh, ow: the most there can be. */
 enum { AT_MAX = 5 };
@@ -85,6 +94,7 @@ static int element(const struct explain *e, const struct line *line)
     struct kiln_error error;
     int64_t at[AT_MAX];
     const struct common *c = &e->common;
+    if (e->html) return complain("--html draws a plan: give it without --at");
     if (c->isa || c->target || c->schedule || c->budget)
         return complain("--at tells what the convolution means, which no schedule or machine changes: "
                         "give it without --schedule, --isa, --target and --budget");
@@ -101,17 +111,46 @@ static bool files_given(const struct tensor_files *f)
     return f->src || f->weights || f->bias || f->scale || f->add || f->prelu;
 }
 
+/* The page, from the text that would be printed. False: said on standard error. */
+static bool page_write(const struct explain *e, struct kiln *k, const struct line *line,
+                       const struct kiln_options *options)
+{
+    struct kiln_error error;
+    struct output output;
+    char *text = NULL;
+    size_t size;
+    FILE *memory = open_memstream(&text, &size);
+    if (!memory) return complain("no memory for a page"), false;
+    bool good = kiln_explain(k, &line->conv, options, sink_file, memory, &error) == KILN_STATUS_OK;
+    if (!good) complain("%s", error.text);
+    if (fclose(memory) && good) good = false, complain("no memory for a page");
+    if (good && (good = output_open(&output, e->output ? e->output : "-"))) {
+        good = explain_page(output.file, text);
+        if (!good) complain("no memory for a page");
+        good = output_close(&output, good) && good;
+    }
+    free(text);
+    return good;
+}
+
+static bool text_write(struct kiln *k, const struct line *line, const struct kiln_options *options)
+{
+    struct kiln_error error;
+    if (kiln_explain(k, &line->conv, options, sink_file, stdout, &error) == KILN_STATUS_OK) return true;
+    return complain("%s", error.text), false;
+}
+
 static int plan(const struct explain *e, const struct line *line)
 {
     struct kiln_options options;
-    struct kiln_error error;
     if (files_given(&e->files)) return complain("tensors are read only with --at POSITION");
+    if (e->output && !e->html) return complain("-o names the file of --html");
     struct kiln *k = ask_kiln(&e->common);
     if (!k) return EXIT_USAGE;
     ask_options(&e->common, line, &options);
-    bool good = kiln_explain(k, &line->conv, &options, sink_file, stdout, &error) == KILN_STATUS_OK;
+    bool good = e->html ? page_write(e, k, line, &options) : text_write(k, line, &options);
     kiln_destroy(k);
-    return good ? EXIT_GOOD : complain("%s", error.text);
+    return good ? EXIT_GOOD : EXIT_USAGE;
 }
 
 int cli_explain(int argc, char **argv)

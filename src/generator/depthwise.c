@@ -246,7 +246,8 @@ static struct cost cost(const struct plan *p)
     bool fits = depthwise_of(p, &d);
     assert(fits);
     (void)fits;
-    struct cost c = {.registers = (int)(p->ow * p->oh + 2 + !p->cpu.fma)};
+    struct cost c = {.registers = (int)(p->ow * p->oh + 2 + !p->cpu.fma),
+                     .tile = {(int)p->oh, (int)p->ow, {"x", 1}, {"w", 1}}};
     double channels = (double)(d.g.n * (d.vecs + (d.tail > 0)));
     for (const struct seg *s = d.cols; s < d.cols + d.n_cols; s++) {
         if (!d.n_rows) tile_cost(&d, NULL, s, channels * (double)(d.g.h.out * s->count), &c);
@@ -348,8 +349,8 @@ static void nest(const struct plan *p, struct text *t)
                  (long long)d.g.n, (long long)d.g.h.out, (long long)p->oh, (long long)d.g.w.out,
                  (long long)p->ow);
     text_put(t, "    acc[%lld][%lld] = 0\n", (long long)p->oh, (long long)p->ow);
-    text_put(t, "    for kh in %lld, kw in %lld;  unrolled: %s\n", (long long)d.g.h.kernel,
-             (long long)d.g.w.kernel, p->unroll == UNROLL_KH ? "kh kw" : "kw");
+    text_put(t, "    for kh in %lld, kw in %lld; unrolled: %s\n", (long long)d.g.h.kernel,
+             (long long)d.g.w.kernel, p->unroll == UNROLL_KH ? "kh, kw" : "kw");
     text_put(t, "      acc[i][j] += x * w[kh][kw]\n    dst = post-ops(acc)\n");
 }
 

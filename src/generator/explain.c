@@ -65,6 +65,27 @@ static void put_scratch(struct text *t, const struct cpu *cpu, double bytes)
     text_put(t, "\n");
 }
 
+/* What the tile keeps: accumulators, each factor, and what is needed beside them. */
+static void put_registers(struct text *t, const struct plan *p, const struct cost *c)
+{
+    const struct register_tile *tile = &c->tile;
+    int rest = c->registers - tile->rows * tile->columns - tile->left.held - tile->top.held;
+    text_put(t, "  registers  %d of %d: %d x %d of acc, %d of %s, %d of %s", c->registers, p->cpu.registers,
+             tile->rows, tile->columns, tile->left.held, tile->left.name, tile->top.held, tile->top.name);
+    if (rest) text_put(t, ", %d besides", rest);
+    text_put(t, "\n");
+}
+
+/* What the core can do at most, as the estimate takes it. */
+static void put_machine(struct text *t, const struct cpu *cpu)
+{
+    text_put(t, "  machine    %d flop a cycle; bytes a cycle: L1 %d, L2 %.0f, L3 %d, memory ",
+             2 * cpu->lanes * cpu->fma_per_cycle, 4 * cpu->lanes * cpu->load_per_cycle, L2_RATE,
+             cpu->l3_per_cycle);
+    put_ratio(t, MEMORY_RATE);
+    text_put(t, "\n");
+}
+
 static double conv_bytes(const struct kiln_conv *c)
 {
     double add = conv_has(c, KILN_POST_ADD) ? 2 : 1;
@@ -168,7 +189,9 @@ static void put_share(struct text *t, double part, double whole)
 static void put_estimate(const struct plan *p, const struct cost *c, struct text *t)
 {
     const struct part *binding = part_binding(c);
-    text_put(t, "  estimate   %.0f cycles, %.0f %% of peak\n", c->cycles, 100 * peak_cycles(p) / c->cycles);
+    text_put(t, "  estimate   %.0f cycles, %.0f %% of peak, ", c->cycles, 100 * peak_cycles(p) / c->cycles);
+    put_ratio(t, conv_flops(&p->conv) / c->cycles);
+    text_put(t, " flop a cycle\n");
     text_put(t, "  bound by   %s: %s\n\n", binding->name, binding->why);
     text_put(t, "  part             cycles  share, of parts that overlap\n");
     for (const struct part *part = parts; part < parts + PARTS; part++) {
@@ -191,7 +214,8 @@ void explain_plan(const struct plan *p, struct text *t)
     plan_print(p, line, sizeof line);
     text_put(t, "%s\n\n", line);
     p->algo->nest(p, t);
-    text_put(t, "\n  registers  %d of %d\n", c.registers, p->cpu.registers);
+    text_put(t, "\n");
+    put_registers(t, p, &c);
     text_put(t, "  body       %lld fma, %lld loads\n", (long long)c.tile_fmas, (long long)c.tile_loads);
     text_put(t, "  code       %lld fma unrolled\n", (long long)c.fmas);
     text_put(t, "  tasks      %lld\n", (long long)sizes.tasks);
@@ -202,6 +226,7 @@ void explain_plan(const struct plan *p, struct text *t)
     text_put(t, "  work       %.0f flop, %.0f bytes, ", flops, bytes);
     put_ratio(t, flops / bytes);
     text_put(t, " flop/byte\n");
+    put_machine(t, &p->cpu);
     put_estimate(p, &c, t);
 }
 

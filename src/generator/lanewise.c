@@ -241,9 +241,9 @@ static void nest(const struct plan *p, struct text *t)
              (long long)l.passes, (long long)l.g.n, (long long)l.g.h.out, (long long)p->oh,
              (long long)l.g.w.out, (long long)(p->ow * l.pixels), (long long)l.pass);
     text_put(t, "    acc[%lld][%d] = 0\n", (long long)(p->oh * p->ow), l.sums);
-    text_put(t, "    for kh in %lld, chunk in %lld vectors of %lld %s, kw in %lld;  unrolled: %s\n",
+    text_put(t, "    for kh in %lld, chunk in %lld vectors of %lld %s, kw in %lld; unrolled: %s\n",
              (long long)l.g.h.kernel, (long long)l.chunks, (long long)p->vec, lanes[p->by],
-             (long long)l.g.w.kernel, p->unroll == UNROLL_KH ? "kh kw" : "kw");
+             (long long)l.g.w.kernel, p->unroll == UNROLL_KH ? "kh, kw" : "kw");
     text_put(t, "      acc[i][j] += x[i] * w[j]\n    dst = post-ops(acc), %s\n", ends[p->by]);
 }
 

@@ -121,15 +121,19 @@ struct cost lanewise_cost(const struct plan *p)
     bool fits = lanewise_of(p, &l);
     assert(fits);
     (void)fits;
-    struct cost c = {.registers = lanewise_registers(p, p->ow * p->oh, l.sums)};
+    int vectors = (int)(p->ow * p->oh);
+    struct cost c = {
+        .registers = lanewise_registers(p, vectors, l.sums),
+        .tile = {
+            vectors, l.sums, {"x", vectors < l.sums ? vectors : 1}, {"w", vectors < l.sums ? 1 : l.sums}}};
     double blocks = (double)(l.g.n * l.blocks);
     for (const struct seg *s = l.cols; s < l.cols + l.n_cols; s++) {
         if (!l.n_rows) tile_cost(&l, NULL, s, blocks * (double)(l.g.h.out * s->count), &c);
         for (int r = 0; r < l.n_rows; r++)
             tile_cost(&l, &l.rows[r], s, blocks * (double)(l.rows[r].count * s->count), &c);
     }
-    c.tile_fmas = p->ow * p->oh * l.sums * l.g.w.kernel * (p->unroll == UNROLL_KH ? l.g.h.kernel : 1);
-    c.tile_loads = c.tile_fmas / l.sums + c.tile_fmas / (p->ow * p->oh);
+    c.tile_fmas = vectors * l.sums * l.g.w.kernel * (p->unroll == UNROLL_KH ? l.g.h.kernel : 1);
+    c.tile_loads = c.tile_fmas / l.sums + c.tile_fmas / vectors;
     double src = src_bytes(&p->conv), dst = dst_bytes(&p->conv);
     double weights = 4.0 * (double)(l.blocks * l.floats), bytes = src + dst;
     /* Beyond L2 a pass over some of the channels streams worse than one over whole pixels. */

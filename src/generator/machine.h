@@ -46,16 +46,19 @@ static inline enum home home_of(const struct cpu *cpu, double bytes)
     return bytes <= 0.7 * (double)cpu->l3 ? HOME_L3 : HOME_MEMORY;
 }
 
+/* Bytes a cycle that stream from L2 and from memory. */
+static const double L2_RATE = 24, MEMORY_RATE = 5.5;
+
 /* Bytes a cycle that stream from where `bytes` live that are used again and again; those in L1 are counted
  * as loads. What nearly fills L3, or more, is there in part: other tensors and other cores want it too. */
 static inline double stream_rate(const struct cpu *cpu, double bytes)
 {
-    static const double memory_rate = 5.5, whole = 0.3, none = 1.2; /* shares of L3 */
+    static const double whole = 0.3, none = 1.2; /* shares of L3 */
     enum home home = home_of(cpu, bytes);
-    if (home <= HOME_L2) return home == HOME_L1 ? 1e9 : 24;
+    if (home <= HOME_L2) return home == HOME_L1 ? 1e9 : L2_RATE;
     double share = bytes / (double)cpu->l3, l3 = cpu->l3_per_cycle;
-    if (share <= whole || l3 <= memory_rate) return l3;
-    return share >= none ? memory_rate : l3 - (l3 - memory_rate) * (share - whole) / (none - whole);
+    if (share <= whole || l3 <= MEMORY_RATE) return l3;
+    return share >= none ? MEMORY_RATE : l3 - (l3 - MEMORY_RATE) * (share - whole) / (none - whole);
 }
 
 /* Cycles of parts that overlap: the largest, and more where others come near it, since none of them

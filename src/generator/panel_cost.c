@@ -239,7 +239,8 @@ struct cost panel_cost(const struct plan *p)
     const struct geometry *g = &l.g;
     assert(fits);
     (void)fits;
-    struct cost c = {.registers = panel_registers(p, p->ow * p->oh, p->oc)};
+    struct cost c = {.registers = panel_registers(p, p->ow * p->oh, p->oc),
+                     .tile = {(int)(p->ow * p->oh), (int)p->oc, {"x", 1}, {"w", (int)p->oc}}};
     for (const struct blocks *b = l.blocks; b < l.blocks + l.n_blocks; b++) {
         double tiles = (double)(g->g * b->count * g->n);
         for (const struct seg *s = b->cols; s < b->cols + b->n_cols; s++) {

@@ -89,6 +89,15 @@ struct plan_sizes {
 /* Bytes of scratch that each running thread needs. */
 size_t plan_scratch(const struct plan *p);
 
+/* What a tile keeps in vector registers: accumulators, and of each factor so many at once. */
+struct register_tile {
+    int rows, columns; /* acc[rows][columns] += left * top */
+    struct factor {
+        const char *name; /* as in the loop nest */
+        int held;
+    } left, top;
+};
+
 /* What the planner believes of a plan. Cycles are of one core, warm. */
 struct cost {
     double cycles;                             /* in all */
@@ -97,7 +106,8 @@ struct cost {
     double overhead;                           /* loops, edges, prologues and epilogues */
     int64_t fmas;                              /* unrolled in the run function: its code size */
     int64_t tile_fmas, tile_loads;             /* of one inner body */
-    int registers;                             /* used by the tile */
+    int registers;                             /* used by the tile, all told */
+    struct register_tile tile;
 };
 
 #endif

@@ -57,12 +57,18 @@ static const char *applicable(const struct kiln_conv *c, const struct cpu *cpu)
     return NULL;
 }
 
-/* Registers of a tile: accumulators, vectors of src, a broadcast; what strides combine; the product where
- * there is no fused multiply-add. */
+/* Accumulators, vectors of src, and a broadcast where the FMA does not make it. */
+static struct register_tile tile_of(const struct plan *p)
+{
+    bool broadcast = broadcast_issues(&p->cpu, (int)p->ow) > 0;
+    return (struct register_tile){(int)p->oc, (int)p->ow, {"w", broadcast}, {"x", (int)p->ow}};
+}
+
+/* Registers of a tile, with what strides combine, and the product where there is no fused multiply-add. */
 static int registers(const struct plan *p, int64_t stride)
 {
-    return (int)(p->ow * p->oc + p->ow + (broadcast_issues(&p->cpu, (int)p->ow) > 0) + (stride > 1) +
-                 !p->cpu.fma);
+    const struct register_tile t = tile_of(p);
+    return t.rows * t.columns + t.left.held + t.top.held + (stride > 1) + !p->cpu.fma;
 }
 
 static const char *check(const struct plan *p)
@@ -174,7 +180,7 @@ static struct cost cost(const struct plan *p)
     bool fits = planes_of(p, &l);
     assert(fits);
     (void)fits;
-    struct cost c = {.registers = registers(p, l.g.w.stride)};
+    struct cost c = {.registers = registers(p, l.g.w.stride), .tile = tile_of(p)};
     for (const struct planes_blocks *b = l.blocks; b < l.blocks + l.n_blocks; b++)
         for (const struct seg *s = l.cols; s < l.cols + l.n_cols; s++)
             tile_cost(&l, b, s, (double)(l.g.g * b->count * l.g.n) * (double)(l.g.h.out * s->count), &c);

@@ -194,7 +194,8 @@ struct cost winograd_cost(const struct plan *p)
     bool fits = winograd_of(p, &w);
     assert(fits);
     (void)fits;
-    struct cost c = {.registers = panel_registers(p, p->ow, p->oc)};
+    struct cost c = {.registers = panel_registers(p, p->ow, p->oc),
+                     .tile = {(int)p->ow, (int)p->oc, {"v", 1}, {"u", (int)p->oc}}};
     int64_t last = w.total - (w.blocks - 1) * w.block; /* tiles of the last block fill register tiles */
     double slots = (double)((w.blocks - 1) * w.block + ceil_div(last, p->ow) * p->ow);
     if (last == w.block) slots = (double)w.total;
