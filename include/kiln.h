@@ -224,8 +224,8 @@ struct kiln_options {
     size_t size; /* sizeof(struct kiln_options) */
     enum kiln_effort effort;
     const char *isa;      /* as in kiln_config, within its cap; NULL: the context's */
-    const char *target;   /* "x86_64" or "aarch64": compile for another machine; the plan can be dumped,
-                             not run. NULL: this machine */
+    const char *target;   /* "x86_64", "aarch64" or a triple such as "aarch64-linux-gnu": compile for
+                             another machine; the plan can be dumped, not run. NULL: this machine */
     const char *schedule; /* an explicit schedule, "direct ow=14 oc=2 ..." or a whole plan line of this
                              conv, whose machine then caps the ISA; NULL: the planner chooses */
     size_t scratch_limit; /* bytes of scratch that a plan may need for each thread: of others none is chosen,
@@ -357,6 +357,34 @@ enum kiln_dump {
 KILN_API enum kiln_status kiln_dump(struct kiln *k, const struct kiln_conv *conv,
                                     const struct kiln_options *options, enum kiln_dump what, kiln_sink *sink,
                                     void *user, struct kiln_error *error);
+
+/* ---- ahead of time (docs/aot.md) ---- */
+
+/* One file that kiln_aot makes. */
+struct kiln_aot_file {
+    const char *name;  /* "NAME_0_avx2.o", "NAME.c", "NAME.h": for the caller to put where it belongs */
+    const char *bytes; /* gone after the call */
+    size_t count;
+    const char *plan;  /* of an object: its plan line; NULL: it is C */
+    size_t code_bytes; /* of an object: machine code and constants */
+};
+
+typedef void kiln_aot_visit(void *user, const struct kiln_aot_file *file);
+
+/* Compiles convs[count] for programs that have neither Kiln nor LLVM: hands out an object for each kernel,
+ * then NAME.c, which chooses among them by what the machine that it runs on offers, and NAME.h, which tells
+ * how they are called; link all of them. NAME, the prefix of every name in them, is an identifier of C of at
+ * most 64 letters. Equal convolutions are one function, NAME_0, NAME_1 and so on in the order of the list;
+ * with different options they give it kernels to choose from, one for each ISA: of two for one ISA the first
+ * counts. options[i] as for kiln_compile, or NULL; target, the same in all, NULL being this machine's
+ * architecture; isa: NULL is its highest. Code is for every machine of its target and ISA, not only for this
+ * one. Nothing is handed out unless all can be compiled. INVALID: k, name, convs, options, visit, or targets
+ * that differ. Statuses of kiln_compile, whose sentence then begins with the conv. */
+KILN_API enum kiln_status kiln_aot(struct kiln *k, const char *name, const struct kiln_conv *convs,
+                                   const struct kiln_options *const *options, size_t count,
+                                   kiln_aot_visit *visit, void *user, struct kiln_error *error);
+
+/* ---- this machine ---- */
 
 /* What one machine offers, as `kiln cpu` prints it; capped as options say. INVALID: options, such as an
  * unknown ISA. UNSUPPORTED: an ISA that is not there. */

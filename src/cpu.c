@@ -293,14 +293,23 @@ static enum kiln_status isa_parse(enum isa *isa, enum arch arch, const char *nam
                 arch_names[arch]);
 }
 
+/* "aarch64", or "aarch64-linux-gnu", since all of Linux has one form of objects and one way of calling. */
+static bool arch_is(const char *arch, const char *name)
+{
+    size_t length = strlen(arch);
+    if (strncmp(name, arch, length) != 0) return false;
+    return !name[length] || (name[length] == '-' && strstr(name + length, "-linux"));
+}
+
 static enum kiln_status arch_parse(enum arch *arch, const char *name, struct kiln_error *error)
 {
     for (int i = 0; i < ARCHS; i++) {
-        if (strcmp(arch_names[i], name) != 0) continue;
+        if (!arch_is(arch_names[i], name)) continue;
         *arch = (enum arch)i;
         return KILN_STATUS_OK;
     }
-    return fail(error, KILN_STATUS_INVALID, "target is \"%.32s\": must be x86_64 or aarch64", name);
+    return fail(error, KILN_STATUS_INVALID,
+                "target is \"%.32s\": must be x86_64, aarch64, or a triple such as aarch64-linux-gnu", name);
 }
 
 enum kiln_status cpu_target(struct cpu *cpu, const char *arch, const char *isa, struct kiln_error *error)
@@ -342,6 +351,42 @@ enum kiln_status cpu_cap(struct cpu *cpu, const char *isa, const char *by, struc
     cpu->capped = by;
     cpu_level(cpu, level, set);
     return KILN_STATUS_OK;
+}
+
+/* ---- a level, asked for at run time ---- */
+
+static bool register_same(struct probe_bit a, struct probe_bit b)
+{
+    return a.leaf == b.leaf && a.subleaf == b.subleaf && a.reg == b.reg;
+}
+
+/* Puts the test of the first feature of the set and of all that are told in its register; returns the others.
+ */
+static uint64_t register_put(struct text *t, uint64_t set)
+{
+    uint32_t bits = 0;
+    struct probe_bit first = features[__builtin_ctzll(set)].where;
+    for (int i = 0; i < FEATURES; i++) {
+        if (!(set >> i & 1) || !register_same(features[i].where, first)) continue;
+        bits |= UINT32_C(1) << features[i].where.bit;
+        set &= ~(UINT64_C(1) << i);
+    }
+    text_put(t, "cpu_has(0x%x, %u, %d, 0x%x)", first.leaf, first.subleaf, (int)first.reg, bits);
+    return set;
+}
+
+void cpu_put_test(struct text *t, enum isa isa)
+{
+    const struct level *level = &levels[isa];
+    if (level->arch != ARCH_X86_64) {
+        text_put(t, "1"); /* the level is part of the architecture itself */
+        return;
+    }
+    if (level->state != STATE_NONE) text_put(t, "cpu_saves(0x%x) && ", (unsigned)level->state);
+    for (uint64_t left = set_of(isa, true); left;) {
+        left = register_put(t, left);
+        if (left) text_put(t, " && ");
+    }
 }
 
 /* ---- the text form ---- */

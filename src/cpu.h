@@ -5,6 +5,8 @@
 
 #include "kiln.h"
 
+#include "text.h"
+
 enum arch { ARCH_X86_64, ARCH_AARCH64 };
 
 /* ISA levels, each including those above it of the same architecture. */
@@ -29,9 +31,15 @@ struct cpu {
 /* This machine, at its highest level. */
 void cpu_host(struct cpu *cpu);
 
-/* A machine of arch "x86_64" or "aarch64" at the level named, or at its highest if isa is NULL, with
- * typical caches: what --target compiles for. INVALID: an unknown name, or one of another arch. */
+/* A machine of arch "x86_64" or "aarch64", or a GNU triple of Linux on it, at the level named, or at its
+ * highest if isa is NULL, with typical caches: what --target compiles for. INVALID: an unknown name, or one
+ * of another arch. */
 enum kiln_status cpu_target(struct cpu *cpu, const char *arch, const char *isa, struct kiln_error *error);
+
+/* Puts a C expression that is true on a machine, asked at run time, that has all that code of this level
+ * needs: "cpu_saves(0x6) && cpu_has(0x7, 0, 1, 0x20)", of bits of XCR0, and bits of a register (enum
+ * probe_register) of a leaf of CPUID; "1" where nothing need be asked. */
+void cpu_put_test(struct text *t, enum isa isa);
 
 /* Lowers cpu to the level named, which may be NULL: no change. `by`, a literal, is what asks for it, such as
  * "KILN_ISA". INVALID: an unknown name, the text lists them. UNSUPPORTED: a level that cpu does not have. */

@@ -7,7 +7,7 @@
 #include "kiln.h"
 
 enum {
-    GENERATOR_VERSION = 3,
+    GENERATOR_VERSION = 4,
     CODE_BUDGET = 800, /* FMAs; about 20 kB of code: what the instruction cache holds with room to spare */
     CODE_BUDGET_MOST = 4096, /* some 90 kB; compiling more takes LLVM seconds */
 };
@@ -24,6 +24,8 @@ struct request {
     size_t scratch_limit; /* bytes; 0: none */
     int code_budget;      /* FMAs; 0: CODE_BUDGET */
     int candidates;       /* listed, at most; 0: one of each algorithm */
+    const char *symbol;   /* of the dump of an object: its functions are SYMBOL_run and SYMBOL_pack, for the
+                             program that it is linked into; NULL: run and pack */
 };
 
 struct generator {

@@ -31,7 +31,6 @@ static enum kiln_status code_map(struct kernel *k, const struct image *image, st
     __builtin___clear_cache(code, code + image->code_bytes);
     k->code = code;
     k->code_room = room;
-    k->code_bytes = image->code_bytes;
     return KILN_STATUS_OK;
 }
 
@@ -61,6 +60,7 @@ enum kiln_status kernel_load(const struct image *image, struct kernel **made, st
         entry_set(&k->run, k, image->run);
         entry_set(&k->pack, k, image->pack);
     }
+    k->code_bytes = image->code_bytes;
     k->packed_bytes = image->packed_bytes;
     k->scratch_bytes = image->scratch_bytes;
     k->tasks = image->tasks;

@@ -15,7 +15,7 @@ struct kernel {
     char *text;                   /* the plan line */
     size_t bytes;                 /* memory held, for the cache's capacity */
     char *code;                   /* NULL: another machine's image, kept but not executable */
-    size_t code_room, code_bytes; /* mapped; of them, code and constants */
+    size_t code_room, code_bytes; /* mapped; code and constants */
     struct gdb_code *gdb;         /* NULL: no debugger is told; set before others have the kernel */
     int references;               /* atomic */
 };

@@ -36,6 +36,7 @@ context
 job
 public kiln
 many tune
+aot
 '
 generator='
 geometry machine

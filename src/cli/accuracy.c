@@ -208,7 +208,7 @@ static void line_measure(struct accuracy *a, const struct line *line)
 static int measure_all(struct accuracy *a)
 {
     int within = 0, beyond = 0;
-    if (!lists_read(&a->lists, a->k, a->common.isa, a->layout)) return EXIT_USAGE;
+    if (!lists_read(&a->lists, a->k, NULL, a->common.isa, a->layout)) return EXIT_USAGE;
     printf("%-4s %-14s %8s %8s %8s  %s\n", "", "algorithm", "max", "mean", "bound", "plan");
     for (size_t i = 0; i < a->common.convs.count; i++) line_measure(a, &a->common.convs.at[i]);
     for (int i = 0; i < a->count; i++) {

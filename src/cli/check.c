@@ -172,7 +172,7 @@ static void line_check(struct check *check, const struct line *line)
 
 static int check_all(struct check *check)
 {
-    if (!lists_read(&check->lists, check->k, check->common.isa, check->layout)) return EXIT_USAGE;
+    if (!lists_read(&check->lists, check->k, NULL, check->common.isa, check->layout)) return EXIT_USAGE;
     for (size_t i = 0; i < check->common.convs.count; i++) line_check(check, &check->common.convs.at[i]);
     printf("%d passed, %d failed, %d skipped\n", check->passed, check->failed, check->skipped);
     return check->status;

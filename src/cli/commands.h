@@ -5,7 +5,7 @@
 
 typedef int command_run(int argc, char **argv);
 
-command_run cli_run, cli_check, cli_accuracy, cli_explain, cli_dump, cli_bench, cli_cache, cli_compile,
-    cli_cpu, cli_tune, cli_wisdom;
+command_run cli_aot, cli_run, cli_check, cli_accuracy, cli_explain, cli_dump, cli_bench, cli_cache,
+    cli_compile, cli_cpu, cli_tune, cli_wisdom;
 
 #endif

@@ -89,7 +89,7 @@ static int compile_all(struct compile *c, struct kiln *k)
 {
     size_t count = c->common.convs.count;
     struct kiln_error error;
-    if (c->common.isa && !c->common.target && isa_status(k, c->common.isa, &error) != KILN_STATUS_OK)
+    if (c->common.isa && !c->common.target && isa_status(k, NULL, c->common.isa, &error) != KILN_STATUS_OK)
         return complain("%s", error.text);
     struct arrays a;
     c->errors = calloc(count, sizeof *c->errors);

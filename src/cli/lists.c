@@ -33,22 +33,22 @@ static bool names_differ(const struct names *names, const char *flag)
     return true;
 }
 
-enum kiln_status isa_status(struct kiln *k, const char *isa, struct kiln_error *error)
+enum kiln_status isa_status(struct kiln *k, const char *target, const char *isa, struct kiln_error *error)
 {
-    struct kiln_options options = {.size = sizeof options, .isa = isa};
+    struct kiln_options options = {.size = sizeof options, .isa = isa, .target = target};
     return kiln_cpu_print(k, &options, sink_nothing, NULL, error);
 }
 
 /* The levels that "all" stands for, of every architecture. */
 static const char all_isas[] = "sse2,avx2,avx512,neon";
 
-/* Leaves those ISAs of the list that this machine has; an unknown name is a mistake, except in "all". */
-static bool isas_filter(struct kiln *k, struct names *isas, bool all)
+/* Leaves those ISAs of the list that the machine has; an unknown name is a mistake, except in "all". */
+static bool isas_filter(struct kiln *k, const char *target, struct names *isas, bool all)
 {
     int kept = 0;
     for (int i = 0; i < isas->count; i++) {
         struct kiln_error error;
-        enum kiln_status status = isa_status(k, isas->at[i], &error);
+        enum kiln_status status = isa_status(k, target, isas->at[i], &error);
         if (status == KILN_STATUS_OK)
             memmove(isas->at[kept++], isas->at[i], NAME_ROOM);
         else if (!all)
@@ -72,13 +72,14 @@ static bool layouts_check(const struct names *layouts)
     return names_differ(layouts, "layout");
 }
 
-bool lists_read(struct lists *lists, struct kiln *k, const char *isas, const char *layouts)
+bool lists_read(struct lists *lists, struct kiln *k, const char *target, const char *isas,
+                const char *layouts)
 {
     bool all = isas && strcmp(isas, "all") == 0;
     if (isas && !names_read(&lists->isas, all ? all_isas : isas))
         return complain("--isa is '%s'; it is 'all' or a list such as sse2,avx2", isas), false;
     if (!names_differ(&lists->isas, "isa")) return false;
-    if (isas && !isas_filter(k, &lists->isas, all)) return false;
+    if (isas && !isas_filter(k, target, &lists->isas, all)) return false;
     if (!layouts || strcmp(layouts, "as-given") == 0) return true;
     if (!names_read(&lists->layouts, layouts))
         return complain("--layout is '%s'; it is as-given or a list of nhwc and nchw", layouts), false;

@@ -23,9 +23,10 @@ struct lists {
      flag_text, offsetof(struct common, isa)}
 #define LAYOUTS_HELP "each of these layouts instead of those given, such as nhwc,nchw; or as-given"
 
-/* Reads what --isa and --layout were given, NULL where they were not. "all" leaves out what this machine
- * lacks. False: said on standard error. */
-bool lists_read(struct lists *lists, struct kiln *k, const char *isas, const char *layouts);
+/* Reads what --isa and --layout were given, NULL where they were not. "all" leaves out what the target, NULL
+ * being this machine, lacks. False: said on standard error. */
+bool lists_read(struct lists *lists, struct kiln *k, const char *target, const char *isas,
+                const char *layouts);
 
 /* The convolutions that a line stands for: itself, or in each layout of the list. */
 int lists_convs(const struct lists *lists);
@@ -35,7 +36,8 @@ struct kiln_conv lists_conv(const struct lists *lists, const struct line *line, 
 int lists_isas(const struct lists *lists, const struct line *line);
 const char *lists_isa(const struct lists *lists, const struct line *line, int i);
 
-/* Whether code for the ISA level can be made and run here, as the status of a question about it. */
-enum kiln_status isa_status(struct kiln *k, const char *isa, struct kiln_error *error);
+/* Whether code for the ISA level can be made for the target and, if that is NULL, run here: as the status of
+ * a question about it. */
+enum kiln_status isa_status(struct kiln *k, const char *target, const char *isa, struct kiln_error *error);
 
 #endif

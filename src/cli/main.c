@@ -16,6 +16,7 @@ static const struct command {
     {"accuracy", cli_accuracy, "measure the errors of every algorithm"},
     {"explain", cli_explain, "tell what would run and why, or one output element term by term"},
     {"dump", cli_dump, "write IR, assembly, object or image of a kernel"},
+    {"aot", cli_aot, "compile ahead of time, for programs without Kiln and LLVM"},
     {"bench", cli_bench, "time kernels, beside other libraries if asked"},
     {"cache", cli_cache, "list, check and remove the kernels kept on disk"},
     {"tune", cli_tune, "find the fastest plans by timing them, and keep them as wisdom"},

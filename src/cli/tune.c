@@ -259,7 +259,7 @@ static bool generator_there(const struct tune *t)
 static bool isa_there(const struct tune *t)
 {
     struct kiln_error error;
-    if (!t->common.isa || isa_status(t->k, t->common.isa, &error) == KILN_STATUS_OK) return true;
+    if (!t->common.isa || isa_status(t->k, NULL, t->common.isa, &error) == KILN_STATUS_OK) return true;
     return complain("%s", error.text), false;
 }
 

@@ -115,7 +115,7 @@ static void sink_check(void *user, const char *bytes, size_t count)
     line[strcspn(line, "#\n")] = '\0';
     char isa[WORD_ROOM];
     struct kiln_options options = {.size = sizeof options, .schedule = line};
-    enum kiln_status status = isa_status(w->k, plan_word(line, 2, isa), &error);
+    enum kiln_status status = isa_status(w->k, NULL, plan_word(line, 2, isa), &error);
     bool foreign = status != KILN_STATUS_OK;
     if (!foreign) status = kiln_conv_parse(&conv, line, &error);
     if (status == KILN_STATUS_OK) status = kiln_candidates(w->k, &conv, &options, sink_nothing, NULL, &error);

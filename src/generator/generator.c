@@ -9,6 +9,7 @@
 #include "status.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,12 +73,23 @@ static void name_module(struct emit *e, const struct plan *p)
     LLVMSetSourceFileName(e->module, line, strlen(line));
 }
 
-static enum kiln_status emit_module(struct emit *e, const struct plan *p, struct kiln_error *error)
+static void name_function(struct emit *e, const char *symbol, const char *function)
+{
+    char name[KILN_TEXT_MAX];
+    LLVMValueRef f = LLVMGetNamedFunction(e->module, function);
+    int length = snprintf(name, sizeof name, "%s_%s", symbol, function);
+    LLVMSetValueName2(f, name, (size_t)length);
+    LLVMSetVisibility(f, LLVMHiddenVisibility);
+}
+
+static enum kiln_status emit_module(struct emit *e, const struct plan *p, const char *symbol,
+                                    struct kiln_error *error)
 {
     emit_begin(e, &p->cpu, (int)p->vec);
     p->algo->emit_run(e, p);
     name_module(e, p);
     p->algo->emit_pack(e, p);
+    if (symbol) name_function(e, symbol, "run"), name_function(e, symbol, "pack");
     return codegen_verify(e, error);
 }
 
@@ -141,7 +153,7 @@ static enum kiln_status generate(const struct request *r, enum kiln_dump what, k
     enum kiln_status status = make_plan(r, &p, error);
     if (!status) status = codegen_begin(error);
     if (status) return status;
-    status = emit_module(&e, &p, error);
+    status = emit_module(&e, &p, r->symbol, error);
     if (!status && what != KILN_DUMP_IR) status = codegen_passes(&e, error);
     if (!status && what <= KILN_DUMP_IR_OPT)
         sink_module(&e, sink, user);
