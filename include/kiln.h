@@ -378,7 +378,7 @@ typedef void kiln_aot_visit(void *user, const struct kiln_aot_file *file);
  * with different options they give it kernels to choose from, one for each ISA: of two for one ISA the first
  * counts. options[i] as for kiln_compile, or NULL; target, the same in all, NULL being this machine's
  * architecture; isa: NULL is its highest. Code is for every machine of its target and ISA, not only for this
- * one. Nothing is handed out unless all can be compiled. INVALID: k, name, convs, options, visit, or targets
+ * one. Nothing is handed out unless all is made. INVALID: k, name, convs, options, visit, or targets
  * that differ. Statuses of kiln_compile, whose sentence then begins with the conv. */
 KILN_API enum kiln_status kiln_aot(struct kiln *k, const char *name, const struct kiln_conv *convs,
                                    const struct kiln_options *const *options, size_t count,

@@ -14,6 +14,8 @@
 #include "run.h"
 #include "status.h"
 
+enum { TEXTS = 2 }; /* files beside the objects */
+
 /* What is asked, and what became of it. */
 struct work {
     struct kiln *k;
@@ -22,6 +24,7 @@ struct work {
     struct kiln_options *options; /* copies, each with a target */
     const struct kiln_options **each;
     struct kiln_plan **plans;
+    struct buffer *files; /* as they are handed out */
     size_t count, failed; /* failed: the least index that did, or count */
     struct kiln_error why;
     kiln_aot_visit *visit;
@@ -85,17 +88,20 @@ static bool work_begin(struct work *w)
     w->each = calloc(w->count, sizeof *w->each);
     w->plans = calloc(w->count, sizeof *w->plans);
     w->aot.kernels = calloc(w->count, sizeof *w->aot.kernels);
+    w->files = calloc(w->count + TEXTS, sizeof *w->files);
     w->failed = w->count;
-    return w->options && w->each && w->plans && w->aot.kernels;
+    return w->options && w->each && w->plans && w->aot.kernels && w->files;
 }
 
 static void work_end(struct work *w)
 {
     for (size_t i = 0; w->plans && i < w->count; i++) kiln_plan_release(w->plans[i]);
+    for (size_t i = 0; w->files && i < w->count + TEXTS; i++) free(w->files[i].bytes);
     free(w->options);
     free(w->each);
     free(w->plans);
     free(w->aot.kernels);
+    free(w->files);
 }
 
 /* ---- plans ---- */
@@ -163,22 +169,6 @@ static void kernels_make(struct work *w)
 
 /* ---- files ---- */
 
-static enum kiln_status file_visit(const struct work *w, const char *stem, const char *ending,
-                                   const struct buffer *file, const struct kiln_plan *plan,
-                                   struct kiln_error *error)
-{
-    char name[AOT_SYMBOL_ROOM + 4];
-    if (file->failed) return fail(error, KILN_STATUS_MEMORY, "no memory for %s%s", stem, ending);
-    snprintf(name, sizeof name, "%s%s", stem, ending);
-    const struct kiln_aot_file f = {.name = name,
-                                    .bytes = file->bytes,
-                                    .count = file->count,
-                                    .plan = kiln_plan_text(plan),
-                                    .code_bytes = plan ? plan->kernel->code_bytes : 0};
-    w->visit(w->user, &f);
-    return KILN_STATUS_OK;
-}
-
 /* The plan's own schedule, so that the object is of that plan and no other. */
 static enum kiln_status object_make(const struct work *w, const struct aot_kernel *k, struct buffer *object,
                                     struct kiln_error *error)
@@ -195,29 +185,34 @@ static enum kiln_status object_make(const struct work *w, const struct aot_kerne
     return generator->dump(&request, KILN_DUMP_OBJECT, buffer_sink, object, error);
 }
 
-static enum kiln_status objects_visit(const struct work *w, struct kiln_error *error)
+/* The objects in the order of the kernels, then NAME.c and NAME.h. */
+static enum kiln_status files_make(struct work *w, struct kiln_error *error)
 {
     enum kiln_status status = KILN_STATUS_OK;
-    for (size_t i = 0; i < w->aot.count && !status; i++) {
-        struct buffer object = {0};
-        const struct aot_kernel *k = &w->aot.kernels[i];
-        status = object_make(w, k, &object, error);
-        if (!status) status = file_visit(w, k->symbol, ".o", &object, k->plan, error);
-        free(object.bytes);
-    }
-    return status;
+    const struct aot *aot = &w->aot;
+    for (size_t i = 0; i < aot->count && !status; i++)
+        status = object_make(w, &aot->kernels[i], &w->files[i], error);
+    if (status) return status;
+    aot_put_source(aot, &w->files[aot->count]);
+    aot_put_header(aot, &w->files[aot->count + 1]);
+    for (size_t i = 0; i < aot->count + TEXTS; i++)
+        if (w->files[i].failed)
+            return fail(error, KILN_STATUS_MEMORY, "no memory for the files of %s", aot->name);
+    return KILN_STATUS_OK;
 }
 
-static enum kiln_status texts_visit(const struct work *w, struct kiln_error *error)
+static void file_visit(const struct work *w, size_t i)
 {
-    struct buffer source = {0}, header = {0};
-    aot_put_source(&w->aot, &source);
-    aot_put_header(&w->aot, &header);
-    enum kiln_status status = file_visit(w, w->aot.name, ".c", &source, NULL, error);
-    if (!status) status = file_visit(w, w->aot.name, ".h", &header, NULL, error);
-    free(source.bytes);
-    free(header.bytes);
-    return status;
+    static const char *const endings[TEXTS] = {".c", ".h"};
+    const struct aot *aot = &w->aot;
+    const struct aot_kernel *k = i < aot->count ? &aot->kernels[i] : NULL;
+    char name[AOT_SYMBOL_ROOM + sizeof ".o"];
+    snprintf(name, sizeof name, "%s%s", k ? k->symbol : aot->name, k ? ".o" : endings[i - aot->count]);
+    w->visit(w->user, &(struct kiln_aot_file){.name = name,
+                                              .bytes = w->files[i].bytes,
+                                              .count = w->files[i].count,
+                                              .plan = k ? kiln_plan_text(k->plan) : NULL,
+                                              .code_bytes = k ? k->plan->kernel->code_bytes : 0});
 }
 
 enum kiln_status kiln_aot(struct kiln *k, const char *name, const struct kiln_conv *convs,
@@ -231,8 +226,8 @@ enum kiln_status kiln_aot(struct kiln *k, const char *name, const struct kiln_co
     if (!status) status = options_copy(&w, options, error);
     if (!status) status = plans_make(&w, error);
     if (!status) kernels_make(&w);
-    if (!status) status = objects_visit(&w, error);
-    if (!status) status = texts_visit(&w, error);
+    if (!status) status = files_make(&w, error);
+    for (size_t i = 0; !status && i < w.aot.count + TEXTS; i++) file_visit(&w, i);
     work_end(&w);
     return status;
 }

@@ -258,6 +258,20 @@ Test(memory, dump)
     TRY(.call = call_image, .check = nothing, .least = 4);
 }
 
+static void hear_file(void *user, const struct kiln_aot_file *file) { hear(user, file->bytes, file->count); }
+
+/* For two ISAs of another machine, so that there is nothing to be made executable. */
+static enum kiln_status call_aot(struct scene *s)
+{
+    const struct kiln_options low = {.size = sizeof low, .target = "x86_64", .isa = "sse2"};
+    const struct kiln_options high = {.size = sizeof high, .target = "x86_64", .isa = "avx2"};
+    const struct kiln_conv convs[] = {s->conv, s->conv};
+    return kiln_aot(s->k, "net", convs, (const struct kiln_options *[]){&low, &high}, 2, hear_file, s,
+                    &s->error);
+}
+
+Test(memory, aot) { TRY(.call = call_aot, .check = nothing, .least = 15); }
+
 /* ---- wisdom and tuning ---- */
 
 static enum kiln_status call_import(struct scene *s)

@@ -144,6 +144,7 @@ static int refuse(const struct aot *a)
 static int aot_make(struct aot *a, struct kiln *k)
 {
     struct kiln_error error;
+    if (isa_status(k, a->common.target, NULL, &error)) return complain("%s", error.text);
     if (!lists_read(&a->lists, k, a->common.target, a->common.isa, NULL)) return EXIT_USAGE;
     if (!convs_make(a)) return complain("no memory for %zu convolutions", a->common.convs.count);
     if (kiln_aot(k, a->name, a->convs, a->each, a->count, file_write, a, &error))
