@@ -22,7 +22,7 @@ run() {
     case $1 in
     *static)
         ! ldd "$1" | grep -q libkiln || { echo "$1 is not static" && exit 1; }
-        export KILN_GENERATOR="$modules/libkiln-generator.so" # it stands nowhere near
+        export KILN_GENERATOR="$modules/libkiln-generator.so" # it stands nowhere near, unless it is linked in
         ;;
     *) unset KILN_GENERATOR ;;
     esac

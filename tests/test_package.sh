@@ -19,7 +19,9 @@ done
 for needless in dnnl openblas xnnpack; do
     case $depends in *$needless*) fault "it depends on $needless:$depends" ;; esac
 done
-for file in usr/bin/kiln usr/include/kiln.h libkiln.so libkiln.a libkiln.so.0.1 kiln/libkiln-generator.so \
+module=kiln/libkiln-generator.so
+! grep -q '^KILN_STATIC_GENERATOR:.*=ON$' "$1/CMakeCache.txt" || module= # it is linked in
+for file in usr/bin/kiln usr/include/kiln.h libkiln.so libkiln.a libkiln.so.0.1 $module \
     cmake/Kiln/KilnConfig.cmake pkgconfig/kiln.pc man/man1/kiln.1.gz man/man3/kiln.3.gz man/man3/kiln_run.3.gz \
     bash-completion/completions/kiln doc/kiln/copyright dist-packages/kiln/__init__.py dist-packages/kiln/libkiln.so.0.1; do
     dpkg-deb -c "$package" | awk '{ print $6 }' | grep -q "/$file\$" || fault "it lacks $file"
