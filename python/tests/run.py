@@ -26,7 +26,8 @@ def main() -> int:
     os.chdir(package)
     import pytest
 
-    return int(pytest.main(["-rs", *sys.argv[1:]]))
+    status = pytest.main(["-rs", *sys.argv[1:]])
+    return SKIPPED if status == pytest.ExitCode.NO_TESTS_COLLECTED else int(status)
 
 
 sys.exit(main())

@@ -1,5 +1,6 @@
 """Kiln reads and writes nothing beyond the arrays it is given: guarded.py runs it between unmapped pages."""
 
+import importlib.util
 import pathlib
 import signal
 import subprocess
@@ -21,8 +22,10 @@ def guarded(*command):
     return subprocess.run([sys.executable, *command], cwd=GUARDED.parent, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("run", ["conv2d", "plan"])
+@pytest.mark.parametrize("run", ["conv2d", "plan", "torch"])
 def test_stays_within_its_arrays(run):
+    if run == "torch" and not importlib.util.find_spec("torch"):
+        pytest.skip("no PyTorch")
     ran = guarded(GUARDED, run)
     assert ran.returncode == 0, f"in {ran.stdout.splitlines()[-1:]}:\n{ran.stderr}"
 
