@@ -125,9 +125,9 @@ files() {
     git ls-files --cached 2>/dev/null || find . -type f ! -path './build/*' ! -path './.git/*'
 }
 
-# Text only, and small; the tensors of examples and the inputs of fuzzers are the exceptions. Prints binaries and empty files.
+# Text only, and small; the exceptions are tensors of examples, inputs of fuzzers and pictures. Prints binaries and empty files.
 rule_binaries() {
-    files | grep -v -e '[.]npy$' -e '^\(./\)*tests/fuzz/corpus' | while read -r file; do
+    files | grep -v -e '[.]npy$' -e '^\(./\)*docs/[a-z_]*[.]png$' -e '^\(./\)*tests/fuzz/corpus' | while read -r file; do
         [ -f "$file" ] || continue
         ! grep -LI '' "$file" | grep -q . || echo "$file: not text, or empty"
         [ "$(wc -c <"$file")" -le $file_bytes ] || echo "$file: more than $file_bytes bytes"
