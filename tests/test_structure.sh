@@ -151,7 +151,15 @@ rule_documents() {
     done
 }
 
-rules='functions files includes notes binaries readme documents'
+# Every example is told of in docs/examples.md.
+rule_examples() {
+    for example in examples/*; do
+        case $example in */CMakeLists.txt) continue ;; esac
+        grep -qF "\`$example\`" docs/examples.md || echo "docs/examples.md: does not tell of $example"
+    done
+}
+
+rules='functions files includes notes binaries readme documents examples'
 
 # ---- the rules, tried on trees that break them ----
 
@@ -166,8 +174,9 @@ lines() {
 }
 
 make_good() {
-    mkdir -p src/generator src/cli examples
+    mkdir -p src/generator src/cli examples docs
     echo 'int x;' >examples/readme.c
+    echo 'In `examples/readme.c`.' >docs/examples.md
     printf '```c\nint x;\n```\nIn `src/conv.c`.\n' >README.md
     { lines 'static int f(void)' 1 '{' && lines '    f();' $((function_lines - 4)) '    f();' && echo '}'; } >src/conv.c
     { echo '#include "status.h"' && echo '#include "kiln.h"'; } >src/image.c
@@ -200,6 +209,7 @@ self_test() {
     expect binaries ': >src/empty.c'
     expect binaries 'lines x $file_bytes "" >notes.txt'
     expect readme 'echo "int y;" >>examples/readme.c'
+    expect examples 'echo "int y;" >examples/stranger.c'
     expect documents 'echo "In \`src/cnov.c\`." >>README.md'
 }
 
