@@ -7,6 +7,7 @@ docs/pytorch.md tells more. Needs torch, which `import kiln` alone does not.
 """
 
 from kiln.torch._modules import Conv1d, Conv2d
+from kiln.torch._optimize import optimize
 from kiln.torch._stats import stats
 
-__all__ = ["Conv1d", "Conv2d", "stats"]
+__all__ = ["Conv1d", "Conv2d", "optimize", "stats"]

@@ -37,6 +37,9 @@ _modes = getattr(_internal, "_len_torch_dispatch_stack", lambda: 0)
 _any_autocast = getattr(_internal, "_is_any_autocast_enabled", torch.is_autocast_cpu_enabled)
 
 
+APART: Any = object()  # what a run returns that cannot take its other summand: it is added behind
+
+
 class Refused(Exception):
     """Why torch does it: the reason that is counted, and a detail."""
 
@@ -120,13 +123,12 @@ def check_tensor(tensor: Tensor, name: str) -> None:
 class Packed:
     """The weights of one form, packed, the bias that goes with them, and how to tell that they are still those."""
 
-    __slots__ = ("weight", "bias", "at", "bias_at", "version", "strides", "count", "sample", "alive", "memory", "address")
+    __slots__ = ("weight", "bias", "at", "bias_at", "version", "strides", "sample", "alive", "memory", "address")
 
     def __init__(self, plan: int, size: int, weight: Tensor, bias: Tensor | None) -> None:
         self.weight, self.bias = weight, bias
         self.at, self.version, self.strides = weight.data_ptr(), weight._version, weight.stride()
-        self.count = min(SAMPLE_BYTES, 4 * weight.numel())
-        self.sample = string_at(self.at, self.count)
+        self.sample = string_at(self.at, min(SAMPLE_BYTES, 4 * weight.numel()))
         dense = weight.detach().contiguous()
         # Held, so that no other tensor can have their addresses.
         self.alive = (weight.detach(), None if bias is None else bias.detach())
@@ -145,17 +147,18 @@ class Packed:
             and weight.data_ptr() == self.at
             and (bias is None or bias.data_ptr() == self.bias_at)
             and weight.stride() == self.strides
-            and string_at(self.at, self.count) == self.sample
+            and string_at(self.at, len(self.sample)) == self.sample
         )
 
 
 class Form:
     """What is done for one form of the input."""
 
-    __slots__ = ("handle", "size", "shape", "strides", "slots", "packed", "weight_shape", "bias_shape")
+    __slots__ = ("handle", "algorithm", "size", "shape", "strides", "slots", "packed", "weight_shape", "bias_shape")
 
     def __init__(self, plan: Plan, x: Tensor, weight: Tensor, bias: Tensor | None, layout: str, batched: bool) -> None:
         self.handle: Handle = plan._held()
+        self.algorithm = plan.text.split("|")[1].split()[0]
         self.size = plan.packed_size
         shape = plan._forms[weight.dim()][0]
         self.shape = shape if batched else shape[1:]
@@ -189,16 +192,9 @@ def padded(x: Tensor, amounts: Any, mode: str) -> Tensor:
     return y
 
 
-def check_add(add: Tensor, form: Form) -> None:
-    check_tensor(add, "other summand")
-    if add.shape != form.shape or add.stride() != form.strides:
-        raise Refused("its other summand is not of the output's shape and layout", f"{add.shape}, {add.stride()}")
-    if _grad() and add.requires_grad:
-        raise Refused(*AUTOGRAD)
-
-
 class Engine:
-    """Runs a described convolution. A call returns None where torch must do it, counted and warned of."""
+    """Runs a described convolution. A call returns None where torch must do it, counted and warned of, and APART
+    where only the sum with add is torch's."""
 
     __slots__ = ("description", "_pad", "_forms")
 
@@ -214,7 +210,7 @@ class Engine:
         bias: Tensor | None = None,
         add: Tensor | None = None,
         prelu: Tensor | None = None,
-    ) -> Tensor | None:
+    ) -> Any:
         """y[n][oc][oh][ow] from x[n][ic][ih][iw] and weight[oc][ic / groups][kh][kw]; add is of y's form."""
         try:
             if type(x) is not Tensor:
@@ -232,7 +228,9 @@ class Engine:
             if type(form) is not Form:
                 form = self._first(key, x, weight, bias)
             if add is not None:
-                check_add(add, form)
+                check_tensor(add, "other summand")
+                if add.shape != form.shape or add.stride() != form.strides or (_grad() and add.requires_grad):
+                    return APART
             packed = form.packed
             if packed is None or not packed.fits(weight, bias):
                 packed = form.pack(weight, bias)

@@ -46,7 +46,7 @@ class _Convolution(nn.modules.conv._ConvNd):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in FIELDS:
-            self.__dict__.pop("_engine", None)
+            self._forget()
 
     def __getstate__(self) -> dict[str, Any]:
         """All but plans and packed weights, which a copy makes anew."""
@@ -54,7 +54,7 @@ class _Convolution(nn.modules.conv._ConvNd):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self.__dict__.pop("_engine", None)
+        self._forget()
 
     def _engine_of(self) -> Engine:
         engine: Engine | None = self.__dict__.get("_engine")
@@ -66,6 +66,10 @@ class _Convolution(nn.modules.conv._ConvNd):
     def repack(self) -> None:
         """Packs the weights again at the next run. Only needed where they were changed behind torch's back, in
         part, as through weight.data or weight.numpy(): what torch counts, and all that replaces them, is seen."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Lets go of what was made for the weights and fields as they were."""
         self.__dict__.pop("_engine", None)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -82,7 +86,7 @@ class _Convolution(nn.modules.conv._ConvNd):
             except KeyError:  # they are computed, such as by torch.nn.utils.weight_norm
                 weight, bias = self.weight, self.bias
             engine = self.__dict__.get("_engine") or self._engine_of()
-            y = engine(input, weight, bias)
+            y: Tensor | None = engine(input, weight, bias)
             if y is not None:
                 return y
         return self._conv_forward(input, self.weight, self.bias)
