@@ -10,11 +10,10 @@ import pytest
 
 GUARDED = pathlib.Path(__file__).with_name("guarded.py")
 STRAY = """
-import guarded
-like = guarded.numpy.zeros({size}, "f4")
-array = guarded.Guarded({at_end}).{kind}(like)
-guarded.faulthandler.enable()
-(guarded.ctypes.c_float * {size}).from_address(array.ctypes.data + {at})[0] {does}
+import ctypes, faulthandler, guard, numpy
+array = guard.Guarded({at_end}).{kind}(numpy.zeros({size}, "f4"))
+faulthandler.enable()
+ctypes.c_float.from_address(array.ctypes.data + {at}).value {does}
 """
 
 
