@@ -80,7 +80,9 @@ class Place:
         subprocess.run(["cmake", "--install", build, "--prefix", self.prefix], check=True, stdout=subprocess.DEVNULL)
         self.libraries = next(self.prefix.glob("**/libkiln.so")).parent
         (folder / "bin").mkdir()
-        (folder / "bin" / "python3").symlink_to(sys.executable)
+        python = folder / "bin" / "python3"  # no link, by which a virtual environment would not be found
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        python.chmod(0o755)
 
     def commands(self):
         """Those that `kiln help` lists."""
@@ -163,7 +165,7 @@ def examples_of(console):
 
 class Page:
     def __init__(self, place, path):
-        self.place, self.sessions = place, {}
+        self.place, self.sessions, self.lacks = place, {}, None
         self.folder = place.copy(str(path.relative_to(place.source)).replace("/", "-"))
         self.environment = place.environment(self.folder)
 
@@ -190,7 +192,9 @@ class Page:
     def python(self, block):
         for module in re.findall(r"^(?:import|from) (\w+)", block.text, re.MULTILINE):
             if module != "kiln" and not self.place.has(module, self.folder):
-                raise Unavailable(module)
+                self.lacks = module
+        if self.lacks:  # later blocks go on with this one's names
+            raise Unavailable(self.lacks)
         return self.execute("python", block.text)
 
     def console(self, block):
@@ -296,6 +300,7 @@ SELF_TEST = [
     ("python", "x = 1", "ran"),
     ("python", "assert x == 2", "failed"),
     ("python", "import no_such_module", "left out"),
+    ("python", "x", "left out"),
     ("c", "int main(void) { return 0; }", "ran"),
     ("c", "int main(void) { return 1; }", "failed"),
     ("c", "kiln_run(plan, &args, &error);", "ran"),
