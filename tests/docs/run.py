@@ -125,6 +125,7 @@ class Place:
 
 MASKS = [
     (r"\| [a-z]+(?: [a-z]+=\w+)* \| (?:sse2|avx2|avx512|neon)\b", "| # | #"),  # a schedule: of this machine
+    (r"(?m)^ok +\w+ +\w+ +\w+|machine=\S+", "#"),
     (r"\.[a-z]+(?:_[a-z]+=\w+)*\.(?:sse2|avx2|avx512|neon)\b", ".#.#"),  # the same in the name of a file
     (r"\b[0-9a-f]{32}\b|(?<=kiln-jit-)\w{6}", "#"),
     (r"\b0x[0-9a-f]+\b", "#"),
