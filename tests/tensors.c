@@ -105,6 +105,32 @@ static double products(const struct kiln_conv *c)
     return (double)(c->ic / c->g) * (double)inside / (double)(conv_oh(c) * conv_ow(c));
 }
 
+bool post_exact(const struct kiln_conv *c)
+{
+    for (int i = 0; i < c->post_count; i++) {
+        enum kiln_post_kind kind = c->post[i].kind;
+        if (kind != KILN_POST_BIAS && kind != KILN_POST_ADD && kind != KILN_POST_RELU &&
+            kind != KILN_POST_CLIP)
+            return false;
+    }
+    return true;
+}
+
+/* By how much post-ops may multiply the error of a sum, if one of them makes outputs smaller than sums; else
+ * 0. */
+static double steepness(const struct kiln_conv *c)
+{
+    double slopes = 1;
+    bool squashed = false;
+    for (int i = 0; i < c->post_count; i++) {
+        enum kiln_post_kind kind = c->post[i].kind;
+        squashed |= kind == KILN_POST_CLIP || kind == KILN_POST_SIGMOID || kind == KILN_POST_TANH;
+        if (kind == KILN_POST_LEAKY) slopes *= fmax(1, fabs((double)c->post[i].a));
+        if (kind == KILN_POST_HARDSWISH || kind == KILN_POST_GELU || kind == KILN_POST_SILU) slopes *= 1.5;
+    }
+    return squashed ? slopes : 0;
+}
+
 double tensors_bound(const struct tensors *t)
 {
     static const double bounds[] = {
@@ -112,7 +138,8 @@ double tensors_bound(const struct tensors *t)
     double squares = 0;
     for (int64_t i = 0; i < t->dst_count; i++) squares += (double)t->want[i] * (double)t->want[i];
     double rms = sqrt(squares / (double)t->dst_count);
-    if (t->dst_count < FEW || conv_has(&t->conv, KILN_POST_CLIP)) rms = fmax(rms, sqrt(products(&t->conv)));
+    double least = t->dst_count < FEW ? fmax(1, steepness(&t->conv)) : steepness(&t->conv);
+    if (least > 0) rms = fmax(rms, least * sqrt(products(&t->conv)));
     return bounds[t->conv.accuracy] * rms;
 }
 

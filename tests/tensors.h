@@ -24,8 +24,15 @@ enum data {
     DATA_KINDS,
 };
 
-/* The data on which a kernel is compared: integers, by value, if its algorithm is exact on them. */
-static inline enum data data_for(bool exact) { return exact ? DATA_INTEGERS : DATA_NORMAL; }
+/* Whether the post-ops make no error on integers. */
+bool post_exact(const struct kiln_conv *conv);
+
+/* The data on which a kernel is compared: integers, by value, if its algorithm and its post-ops are exact on
+ * them. */
+static inline enum data data_for(bool exact, const struct kiln_conv *conv)
+{
+    return exact && post_exact(conv) ? DATA_INTEGERS : DATA_NORMAL;
+}
 
 /* Plain memory; what a convolution does not need is NULL. */
 struct tensors {

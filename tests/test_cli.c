@@ -317,7 +317,7 @@ Test(cli, check)
         {"kiln check " SMALL " --full", 0, "exact  conv n1 ic2 iw8 oc3 kw3 f32 nhwc  (18 outputs)\n1 passed"},
         {"kiln check mb1ic8ih7oc8oh7kh3ph1 " SMALL " conv ic4 iw4 oc4 kw1 f32 nchw", 0, "\n3 passed"},
         {"kiln check " SMALL " --isa all", 0, " 0 failed, 0 skipped\n"},
-        {"kiln check '" SMALL " +sigmoid'", 0, "+sigmoid"},
+        {"kiln check '" SMALL " +scale'", 0, "+scale"},
         {"kiln check '" SMALL " | fry ow=3'", 2, "\n0 passed, 1 failed, 0 skipped\n"},
         {"kiln check " SMALL " --schedule 'fry ow=3'", 2, "FAIL"},
         {"kiln check 'conv ic3 iw70 oc5 kw3 fast f32 nhwc' --threads 3", 0, "1 passed"},
@@ -370,7 +370,7 @@ Test(cli, accuracy)
         {"kiln accuracy '" SMALL " +clip(0,0)'", 0,
          "\ndirect               1      none     none      none     none     0 %\n"},
         {"kiln accuracy -f good.txt", 0, " 0 failed, 0 skipped\n"},
-        {"kiln accuracy '" SMALL " +sigmoid' " SMALL, 0, "\n2 passed, 0 failed, 1 skipped\n"},
+        {"kiln accuracy '" SMALL " +scale' " SMALL, 0, "\n2 passed, 0 failed, 1 skipped\n"},
         {"kiln accuracy '" SMALL " | fry ow=3'", 2, "\n0 passed, 1 failed, 0 skipped\n"},
     };
     EXPECT(cases);

@@ -45,8 +45,8 @@ static void try_data(struct trial *t, int line, const struct plan *p, enum data 
 static void try_plan(struct trial *t, int line, const struct plan *p)
 {
     t->plans++;
-    try_data(t, line, p, data_for(p->algo->exact));
-    if (p->conv.accuracy == KILN_ACCURACY_STRICT) try_data(t, line, p, DATA_SPECIALS);
+    try_data(t, line, p, data_for(p->algo->exact, &p->conv));
+    if (p->conv.accuracy == KILN_ACCURACY_STRICT && post_exact(&p->conv)) try_data(t, line, p, DATA_SPECIALS);
 }
 
 static void try_algo(struct trial *t, int line, const struct contender *c)

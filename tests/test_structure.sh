@@ -40,7 +40,7 @@ aot
 '
 generator='
 geometry machine
-emit vector taps
+emit vector taps curve
 post toom
 plan algo
 panel

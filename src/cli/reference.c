@@ -169,13 +169,19 @@ static bool want_sample(struct reference *r, const struct kiln_conv *c, struct k
 /* ---- bounds ---- */
 
 /* Post-ops that make the output smaller than the sums, whose error they inherit. */
-static bool squashes(const struct kiln_conv *c)
+static bool squashes(enum kiln_post_kind kind)
 {
-    for (int i = 0; i < c->post_count; i++)
-        if (c->post[i].kind == KILN_POST_CLIP || c->post[i].kind == KILN_POST_SIGMOID ||
-            c->post[i].kind == KILN_POST_TANH)
-            return true;
-    return false;
+    return kind == KILN_POST_CLIP || kind == KILN_POST_SIGMOID || kind == KILN_POST_TANH;
+}
+
+/* The most by which a post-op multiplies an error. */
+static double slope(const struct kiln_post *post)
+{
+    const double steepest = 1.5; /* of hardswish, at 3; gelu's and silu's are 1.13 and 1.1 */
+    if (post->kind == KILN_POST_LEAKY) return fmax(1, fabs((double)post->a));
+    bool curved =
+        post->kind == KILN_POST_HARDSWISH || post->kind == KILN_POST_GELU || post->kind == KILN_POST_SILU;
+    return curved ? steepest : 1;
 }
 
 /* Taps of all outputs along one dimension that read src, and not a zero outside of it. */
@@ -203,13 +209,19 @@ static double mean_products(const struct kiln_conv *c)
     return (double)(c->ic / c->g) * taps / (double)(out[0] * out[1] * out[2]);
 }
 
-/* The RMS of the outputs; where chance or post-ops decide that, at least that of sums of N(0,1) products. */
+/* The RMS of the outputs; where chance or post-ops decide that, at least that of sums of N(0,1) products,
+ * times what the post-ops make of its error. */
 static double scale_of(const struct reference *r, const struct kiln_conv *c)
 {
-    double squares = 0;
+    double squares = 0, slopes = 1;
+    bool squashed = false;
+    for (int i = 0; i < c->post_count; i++) {
+        squashed |= squashes(c->post[i].kind);
+        slopes *= slope(&c->post[i]);
+    }
     for (size_t i = 0; i < r->count; i++) squares += (double)r->want[i] * r->want[i];
     double rms = sqrt(squares / (double)r->count);
-    return r->count < FEW || squashes(c) ? fmax(rms, sqrt(mean_products(c))) : rms;
+    return r->count < FEW || squashed ? fmax(rms, slopes * sqrt(mean_products(c))) : rms;
 }
 
 static const double bounds[] = {

@@ -4,6 +4,7 @@
 
 #include "algo.h"
 #include "machine.h"
+#include "post.h"
 #include "taps.h"
 
 #include <assert.h>
@@ -187,7 +188,7 @@ static void tile_cost(const struct depthwise *d, const struct seg *r, const stru
     cost->cycles += tiles * together((const double[]){fma, load, issue, latency}, 4);
     double asked_rows = r && p->edge == EDGE_BOUNDS ? ROW_ASKED * k.rows : 0;
     cost->overhead +=
-        tiles * (TILE_OVERHEAD / 5.0 + k.rows / 2 + asked_rows + outs * (1 + p->conv.post_count) / 4 +
+        tiles * (TILE_OVERHEAD / 5.0 + k.rows / 2 + asked_rows + outs * (1 + post_cost(&p->conv)) / 4 +
                  (px && c->n % p->vec && !cpu->masks ? 20.0 : 0));
     cost->fmas += k.code * (1 + (d->tail > 0 && d->vecs > 0));
 }

@@ -109,7 +109,8 @@ void prefetch(struct emit *e, value p, bool write);
 value vadd(struct emit *e, value x, value y);
 value vsub(struct emit *e, value x, value y);
 value vmul(struct emit *e, value x, value y);
-value vfma(struct emit *e, value x, value y, value z); /* x * y + z; two roundings where there is no FMA */
+value vmuladd(struct emit *e, value x, value y, value z); /* x * y + z; two roundings where there is no FMA */
+value vfma(struct emit *e, value x, value y, value z);    /* the same as a part of the sums, counted */
 value vrelu(struct emit *e, value v);
 value vclip(struct emit *e, value v, float lo, float hi);
 value shuffle(struct emit *e, value x, value y, const int *lanes, int n); /* of x's lanes, then y's */

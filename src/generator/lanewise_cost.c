@@ -2,6 +2,7 @@
 #include "lanewise.h"
 
 #include "machine.h"
+#include "post.h"
 
 #include <assert.h>
 
@@ -77,7 +78,7 @@ static double end_cost(const struct lanewise *l, double vectors)
         shuffles = 2 * vectors * l->sums + 2 * log2((double)p->vec) * results;
     }
     bool by_lane = !p->cpu.masks && (l->out_tail || p->by == BY_IC);
-    double each = 1.5 + p->conv.post_count + (by_lane ? (double)p->vec : 0);
+    double each = 1.5 + post_cost(&p->conv) + (by_lane ? (double)p->vec : 0);
     return shuffles / rate(&p->cpu, 1, p->vec) + results * each / 2;
 }
 

@@ -2,6 +2,7 @@
 #include "panel.h"
 
 #include "machine.h"
+#include "post.h"
 
 #include <assert.h>
 
@@ -126,7 +127,7 @@ static void step_cost(const struct step *s, double times, struct cost *c)
 static double epilogue_cost(const struct panel *l, const struct blocks *b, int pixels)
 {
     const struct cpu *cpu = &l->p->cpu;
-    double vec = (double)l->p->vec, ops = 1.5 + (double)l->p->conv.post_count;
+    double vec = (double)l->p->vec, ops = 1.5 + post_cost(&l->p->conv);
     double by_lane = cpu->masks ? 0 : 1; /* tails are stored lane by lane */
     if (l->g.y.c == 1) return b->vecs * (pixels * (ops + (b->last < vec ? by_lane * b->last : 0)) / 2 + 2);
     double groups = ceil(pixels / vec), stores = vec * (ops + (pixels % l->p->vec ? by_lane * vec / 2 : 0));

@@ -2,6 +2,7 @@
 #include "planes.h"
 
 #include "machine.h"
+#include "post.h"
 #include "taps.h"
 
 #include <assert.h>
@@ -130,7 +131,7 @@ static double store_cycles(const struct planes *l, const struct planes_blocks *b
     enum { LINES = 16, LATE = 3 };
     const struct plan *p = l->p;
     const struct cpu *cpu = &p->cpu;
-    double width = (double)ceil_div(c->n, p->vec), ops = 1.5 + (double)p->conv.post_count;
+    double width = (double)ceil_div(c->n, p->vec), ops = 1.5 + post_cost(&p->conv);
     double lanes = c->n % p->vec && !cpu->masks ? (double)(c->n % p->vec) : 0; /* stored one by one */
     double late = b->channels * width > LINES && beyond_l2(cpu, dst_bytes(&l->p->conv)) ? LATE * width : 0;
     return b->channels * ((width * ops + lanes) / rate(cpu, cpu->load_per_cycle, p->vec) + late);

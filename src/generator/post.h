@@ -8,6 +8,9 @@
 /* NULL, or which post-op of c is not compiled yet, as a sentence. */
 const char *post_supported(const struct kiln_conv *c);
 
+/* Instructions that the post-ops of c take for each vector of outputs, but for loads of operands. */
+double post_cost(const struct kiln_conv *c);
+
 /* The pointers that c's post-ops need, or NULL; loaded once at the start of a function. */
 struct operands {
     value bias, add;

@@ -94,11 +94,16 @@ value vadd(struct emit *e, value x, value y) { return LLVMBuildFAdd(e->b, x, y, 
 value vsub(struct emit *e, value x, value y) { return LLVMBuildFSub(e->b, x, y, ""); }
 value vmul(struct emit *e, value x, value y) { return LLVMBuildFMul(e->b, x, y, ""); }
 
+value vmuladd(struct emit *e, value x, value y, value z)
+{
+    if (!e->cpu->fma) return vadd(e, LLVMBuildFMul(e->b, x, y, ""), z);
+    return LLVMBuildCall2(e->b, e->fma_type, e->fma_function, (value[]){x, y, z}, 3, "");
+}
+
 value vfma(struct emit *e, value x, value y, value z)
 {
     e->fmas++;
-    if (!e->cpu->fma) return vadd(e, LLVMBuildFMul(e->b, x, y, ""), z);
-    return LLVMBuildCall2(e->b, e->fma_type, e->fma_function, (value[]){x, y, z}, 3, "");
+    return vmuladd(e, x, y, z);
 }
 
 value vrelu(struct emit *e, value v)

@@ -1,6 +1,7 @@
 /* What winograd plans cost, as the planner believes, and which are worth proposing. */
 #include "machine.h"
 #include "panel.h"
+#include "post.h"
 #include "winograd.h"
 
 #include <assert.h>
@@ -127,7 +128,7 @@ static void transform_cost(const struct winograd *w, double slots, struct cost *
 {
     enum { PER_STRIP = 40, PER_TILE = 4 };
     const struct toom *h = &w->h.f, *v = &w->w.f;
-    double outs = h->m * v->m, ops = 1 + (double)w->p->conv.post_count;
+    double outs = h->m * v->m, ops = 1 + post_cost(&w->p->conv);
     double oc_vecs = 0, strip = (double)w->strip, strips = (double)(w->rows * ceil_div(w->per_row, w->strip));
     for (const struct winograd_blocks *b = w->widths; b < w->widths + w->n_widths; b++)
         oc_vecs += (double)(b->count * b->vecs);

@@ -27,8 +27,9 @@ static struct image *image_read(const char *path, size_t *bytes)
 static bool try_data(const struct kernel *kernel, const struct kiln_conv *conv, struct text *why)
 {
     bool fine = true;
-    for (int strict = 0; fine && strict <= (conv->accuracy == KILN_ACCURACY_STRICT); strict++) {
-        struct tensors t = tensors_make(conv, strict ? DATA_SPECIALS : data_for(kernel->exact));
+    for (int strict = 0; fine && strict <= (conv->accuracy == KILN_ACCURACY_STRICT && post_exact(conv));
+         strict++) {
+        struct tensors t = tensors_make(conv, strict ? DATA_SPECIALS : data_for(kernel->exact, conv));
         fine = kernel_try(kernel, &t, why);
         tensors_free(&t);
     }

@@ -46,7 +46,7 @@ static bool try_conv(const struct net_conv *c, struct text *why)
     struct kiln_conv conv;
     if (conv_parse(&conv, c->text, &error)) return text_put(why, "%s", error.text), false;
     struct kernel kernel = kernel_of(c);
-    struct tensors t = tensors_make(&conv, data_for(kernel.exact));
+    struct tensors t = tensors_make(&conv, data_for(kernel.exact, &conv));
     bool fine = kernel_try(&kernel, &t, why);
     tensors_free(&t);
     return fine;

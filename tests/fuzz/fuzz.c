@@ -44,7 +44,7 @@ void fuzz_compute(const struct plan *p)
     plan_print(p, line, sizeof line);
     must(!plan_check(p, &cost, NULL), "%s: is not a checked plan", line);
     if (cost.fmas > FMAS_MOST) return;
-    struct tensors t = tensors_make(&p->conv, data_for(p->algo->exact));
+    struct tensors t = tensors_make(&p->conv, data_for(p->algo->exact, &p->conv));
     bool fine = plan_try(p, &t, &w);
     tensors_free(&t);
     must(fine, "%s\n    %s", line, why);
