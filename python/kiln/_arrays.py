@@ -6,6 +6,7 @@ from typing import Any, Sequence
 
 import numpy
 from numpy import ndarray
+from numpy.ma import MaskedArray
 
 from kiln._error import Error, invalid
 
@@ -17,16 +18,18 @@ SEEN_MOST = 64  # forms of one tensor that are remembered; strides of extents of
 
 def array_of(value: Any, name: str) -> Array:
     """The value as an ndarray on the same memory: it is one, or is read through DLPack."""
+    if isinstance(value, MaskedArray):
+        raise invalid(f"{name} is a masked array, whose mask would be passed over: must be a plain one, such as filled()")
     if isinstance(value, ndarray):
         return value.view(ndarray)
     if not hasattr(value, "__dlpack__"):
         raise invalid(f"{name} is of type {type(value).__name__}: must be a NumPy array, or have __dlpack__")
     try:
-        kind = value.__dlpack_device__()[0]
+        kind = int(value.__dlpack_device__()[0])
     except Exception as error:  # whatever the other library raises, such as for tensors without data
         raise invalid(f"{name} cannot be read through DLPack: {error}") from error
     if kind != DLPACK_CPU:
-        raise invalid(f"{name} is on a device of DLPack's kind {int(kind)}: must be on the CPU, which is {DLPACK_CPU}")
+        raise invalid(f"{name} is on a device of DLPack's kind {kind}: must be on the CPU, which is {DLPACK_CPU}")
     try:
         return numpy.from_dlpack(value)
     except Exception as error:  # likewise, such as for tensors that require a gradient

@@ -111,3 +111,12 @@ def default_context() -> Context:
             if context is None or context._handle is None:
                 context = _Default.context = Context()
     return context
+
+
+def context_of(value: Any) -> Context:
+    """The context that an argument of that name means."""
+    if value is None:
+        return default_context()
+    if not isinstance(value, Context):
+        raise invalid(f"context is of type {type(value).__name__}: must be a kiln.Context")
+    return value

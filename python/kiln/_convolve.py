@@ -7,7 +7,7 @@ from typing import Any, Sequence
 from numpy import ndarray
 
 from kiln._arrays import FLOAT32, Array, Tensor, array_of, check_apart, check_elements, layout_of
-from kiln._context import Context, default_context
+from kiln._context import Context, context_of
 from kiln._error import INT_MOST, chosen, invalid, whole
 from kiln._plan import Plan, Slot, allocate, pack_weights, run_plan
 
@@ -153,8 +153,7 @@ def _convolve(
         if type(bias) is not ndarray:
             bias = array_of(bias, "bias")
         form = (bias.shape, bias.strides, bias.dtype)
-    if context is None:
-        context = default_context()
+    context = context_of(context)
     key: Any = (
         axes, x.shape, x.strides, x.dtype, w.shape, w.strides, w.dtype, form, stride, padding, dilation, groups,
         mode, accuracy, post,

@@ -9,7 +9,7 @@ from ctypes import CFUNCTYPE, POINTER, byref, c_bool, c_char, c_char_p, c_double
 from ctypes import c_size_t, c_uint64, c_void_p
 from typing import Any
 
-from kiln._error import Error
+from kiln._error import Error, invalid
 
 ABI = "0.1"  # the major and minor version of the kiln.h that this file repeats; libkiln's soname ends in it
 POST_MAX = 8
@@ -193,7 +193,7 @@ def collect(function: Any, *arguments: Any) -> bytes:
 
 class Handle:
     """An object of the library. It goes with its last reference, so a call that holds one is safe from a
-    close() on another thread."""
+    close() on another thread. A copy would be released twice, and one from a file is nowhere."""
 
     __slots__ = ("address", "_release")
 
@@ -203,3 +203,6 @@ class Handle:
 
     def __del__(self) -> None:
         self._release(self.address)
+
+    def __reduce__(self) -> Any:
+        raise invalid("plans, packed weights and contexts cannot be copied or stored: make them anew")

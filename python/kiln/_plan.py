@@ -10,7 +10,7 @@ import numpy
 from numpy import ndarray
 
 from kiln._arrays import FLOAT32, Array, Tensor, axes_of, check_apart, check_elements, strides_of
-from kiln._context import Context, default_context
+from kiln._context import Context, context_of
 from kiln._error import INT_MOST, SIZE_MOST, Error, chosen, encoded, invalid, whole
 from kiln._library import DUMPS, EFFORTS, LAYOUTS, POSTS, TEXT_MAX, TYPES, Args, Conv, ErrorStruct, Handle, Options
 from kiln._library import call, collect, failed, lib
@@ -114,7 +114,7 @@ class Plan:
             raise invalid("conv must be given either as a text or as fields such as ic=3, and not as both")
         text = conv_text(fields) if conv is None else conv
         self._conv = read_conv(text)
-        self._context = default_context() if context is None else context
+        self._context = context_of(context)
         if schedule is None and "|" in text:
             schedule = text
         self._options = Options(

@@ -33,11 +33,15 @@ def read_only(*shape):
 
 
 class Device:
+    def __init__(self, device=(2, 0)):
+        self.device = device
+
     def __dlpack__(self, **_):
-        raise AssertionError("asked for memory on another device")
+        assert self.device == (1, 0), "asked for memory on another device"
+        return "no capsule"
 
     def __dlpack_device__(self):
-        return 2, 0
+        return self.device
 
 
 class Raising(Device):
@@ -52,6 +56,9 @@ BAD = [
     ({"x": X.astype(">f4")}, "unsupported", "x is of dtype >f4"),
     ({"x": X.astype("O")}, "unsupported", "x is of dtype object"),
     ({"x": X.astype("c8")}, "unsupported", "x is of dtype complex64"),
+    ({"x": X > 0}, "unsupported", "x is of dtype bool"),
+    ({"x": X.astype("U8")}, "unsupported", "x is of dtype <U8"),
+    ({"x": X.view([("a", "f4")])}, "unsupported", r"x is of dtype \[\('a', '<f4'\)\]"),
     ({"w": W.astype("f8")}, "unsupported", "w is of dtype float64"),
     ({"w": W.astype("i4")}, "unsupported", "w is of dtype int32"),
     ({"bias": BIAS.astype("f8")}, "unsupported", "bias is of dtype float64"),
@@ -65,6 +72,7 @@ BAD = [
     ({"x": X.transpose(2, 1, 0, 3)}, "invalid", "x has the shape .* and strides"),
     ({"x": numpy.broadcast_to(X[:1], X.shape)}, "invalid", "x has the shape .* and strides"),
     ({"x": numpy.broadcast_to(numpy.float32(1), X.shape)}, "invalid", "x has the shape .* and strides"),
+    ({"x": numpy.broadcast_to(numpy.float32(1), (2**31, 4, 3, 3))}, "invalid", "x has the shape .* and strides"),
     ({"x": channels_last(X)[:, :2], "w": W[:, :2].copy()}, "invalid", "x has the shape .* and strides"),
     ({"x": misaligned(X)}, "invalid", "x is not aligned: its address must be a multiple of 4"),
     ({"w": misaligned(W)}, "invalid", "w is not aligned"),
@@ -81,6 +89,9 @@ BAD = [
     ({"w": W[:0]}, "invalid", r"w has the shape \(0, 4, 3, 3\): every extent"),
     ({"w": W[:, :, :, :0]}, "invalid", r"w has the shape \(6, 4, 3, 0\): every extent"),
     ({"x": X[0]}, "invalid", r"x has the shape \(4, 8, 8\): must have 4 axes"),
+    ({"x": X[None]}, "invalid", r"x has the shape \(1, 2, 4, 8, 8\): must have 4 axes"),
+    ({"bias": numpy.array(1, "f4")}, "invalid", r"bias has the shape \(\): must be \(6,\)"),
+    ({"bias": BIAS[:0]}, "invalid", r"bias has the shape \(0,\): every extent must be at least 1"),
     ({"x": X[0, 0, 0, 0]}, "invalid", "x is of type float32: must be a NumPy array"),
     ({"x": numpy.array(1, "f4")}, "invalid", r"x has the shape \(\): must have 4 axes"),
     ({"w": W[0]}, "invalid", r"w has the shape \(4, 3, 3\): must have 4 axes"),
@@ -89,6 +100,9 @@ BAD = [
     ({"groups": 0}, "invalid", "groups is 0: must be a whole number from 1"),
     ({"groups": -1}, "invalid", "groups is -1"),
     ({"groups": 1.5}, "invalid", "groups is 1.5"),
+    ({"groups": "1"}, "invalid", "groups is '1'"),
+    ({"groups": False}, "invalid", "groups is False"),
+    ({"groups": None}, "invalid", "groups is None"),
     ({"groups": 4, "w": W[:, :1].copy()}, "invalid", "g is 4: it must divide oc"),
     ({"stride": 0}, "invalid", r"stride \(h\) is 0: must be a whole number from 1"),
     ({"stride": (1, -1)}, "invalid", r"stride \(w\) is -1"),
@@ -104,6 +118,9 @@ BAD = [
     ({"dilation": 0}, "invalid", r"dilation \(h\) is 0"),
     ({"dilation": 9}, "invalid", "to leave an output"),
     ({"padding": -1}, "invalid", r"padding \(h\) is -1"),
+    ({"padding": 0.5}, "invalid", r"padding \(h\) is 0.5"),
+    ({"padding": None}, "invalid", r"padding \(h\) is None"),
+    ({"padding": b"same"}, "invalid", r"padding \(h\) is b'same'"),
     ({"padding": "full"}, "invalid", "padding is 'full': must be 'valid' or 'same'"),
     ({"padding": (1,)}, "invalid", r"padding is \(1,\)"),
     ({"padding": ((1, 2, 3), 1)}, "invalid", r"padding \(h\) is \(1, 2, 3\)"),
@@ -122,8 +139,17 @@ BAD = [
     ({"post": "+relu " * 8}, "invalid", "post"),
     ({"x": None}, "invalid", "x is of type NoneType: must be a NumPy array, or have __dlpack__"),
     ({"x": X.tolist()}, "invalid", "x is of type list"),
+    ({"x": True}, "invalid", "x is of type bool"),
+    ({"x": "x.npy"}, "invalid", "x is of type str"),
+    ({"x": memoryview(X)}, "invalid", "x is of type memoryview"),
+    ({"w": 3}, "invalid", "w is of type int"),
     ({"bias": 1.0}, "invalid", "bias is of type float"),
+    ({"x": numpy.ma.masked_greater(X, 1)}, "invalid", "x is a masked array"),
+    ({"context": 3}, "invalid", "context is of type int: must be a kiln.Context"),
     ({"x": Device()}, "invalid", "x is on a device of DLPack's kind 2: must be on the CPU, which is 1"),
+    ({"x": Device(("cuda", 0))}, "invalid", "x cannot be read through DLPack: .*cuda"),
+    ({"x": Device(None)}, "invalid", "x cannot be read through DLPack"),
+    ({"x": Device((1, 0))}, "invalid", "x cannot be read through DLPack"),
     ({"w": Raising()}, "invalid", "w cannot be read through DLPack: no device at all"),
     ({"out": read_only(2, 6, 6, 6)}, "invalid", "out is read-only"),
     ({"out": numpy.empty((2, 6, 6, 6), "f8")}, "unsupported", "out is of dtype float64"),
@@ -132,6 +158,7 @@ BAD = [
     ({"out": normal(1, 2, 6, 6, 6)[:, :, ::-1]}, "invalid", "out has the strides"),
     ({"out": misaligned(normal(1, 2, 6, 6, 6))}, "invalid", "out is not aligned"),
     ({"out": X.reshape(-1)[: 2 * 6 * 36].reshape(2, 6, 6, 6)}, "invalid", "out overlaps an input"),
+    ({"out": True}, "invalid", "out is of type bool"),
     ({"out": []}, "invalid", "out is of type list: must be a NumPy array"),
 ]
 
@@ -197,6 +224,8 @@ BAD_PLANS = [
     ([], {"ic": 3, "iw": 8, "oc": 4, "kw": "3"}, "invalid", "kw is '3'"),
     ([], {"ic": 3, "iw": 8, "oc": 4, "kw": 2**70}, "invalid", "kw is"),
     ([], {"ic": 3, "iw": 2**62, "oc": 4, "kw": 3}, "invalid", "."),
+    (["conv ic3 iw8 oc4 kw3"], {"context": "default"}, "invalid", "context is of type str: must be a kiln.Context"),
+    ([], {"ic": 3, "iw": 8, "oc": 4, "kw": None}, "invalid", "kw is None"),
     ([], {"ic": 3, "iw": 8, "oc": 4, "kw": 3, "layout": 1}, "invalid", "layout is 1"),
 ]
 
@@ -206,6 +235,25 @@ def test_plans(arguments, options, status, sentence):
     with pytest.raises(kiln.Error, match=sentence) as told:
         kiln.Plan(*arguments, **options)
     assert told.value.status == status
+
+
+def test_out_overlaps_no_input():
+    memory = numpy.zeros(1000, "f4")
+    out = memory[200:632].reshape(2, 6, 6, 6)
+    for begin, end in ((199, 205), (628, 634), (300, 306)):
+        with pytest.raises(kiln.Error, match="out overlaps an input"):
+            kiln.conv2d(X, W, memory[begin:end], out=out)
+    for begin in (0, 500):
+        with pytest.raises(kiln.Error, match="out overlaps an input"):
+            kiln.conv2d(X, memory[begin : begin + 216].reshape(W.shape), out=out)
+    memory[194:200] = memory[632:638] = BIAS
+    for begin in (194, 632):  # side by side
+        assert_close(kiln.conv2d(X, W, memory[begin : begin + 6], out=out), conv2d(X, W, BIAS))
+
+
+def test_more_than_memory_holds():
+    with pytest.raises(MemoryError):
+        kiln.conv2d(X, W, padding=10**6)
 
 
 OTHERS = {"packed": "another plan's"}  # filled in by the test

@@ -129,6 +129,27 @@ def test_what_is_not_finite_spreads_under_strict(value):
     assert not numpy.isfinite(kiln.conv2d(x, w)[:, :, 3:6, 4:7]).any()
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_under_strict_nan_and_infinities_are_those_of_the_plain_sum(last):
+    x, w = normal(1, 2, 5, 12, 12), normal(2, 7, 5, 3, 3)
+    x[0, 1, 5, 6] = x[1, 4, 0, 11] = numpy.inf
+    x[0, 3, 6, 8] = -numpy.inf  # meets the other infinity
+    x[1, 2, 11, 0], w[3, 0, 1, 1] = numpy.nan, numpy.inf
+    with numpy.errstate(invalid="ignore"):
+        want = conv2d(x, w, padding=1).astype("f4")
+    y = kiln.conv2d(channels_last(x) if last else x, w, padding=1, accuracy="strict")
+    assert numpy.isnan(want).any() and numpy.isinf(want).any() and numpy.isfinite(want).any()
+    numpy.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-4)
+
+
+def test_under_strict_no_weight_meets_padding():
+    x, w = normal(1, 1, 2, 6, 6), normal(2, 3, 2, 3, 3)
+    w[:, 0, 0, 0] = numpy.inf  # the first row and the first column of outputs are without it
+    y = kiln.conv2d(x, w, padding=1, accuracy="strict")
+    assert numpy.isfinite(y[:, :, 0]).all() and numpy.isfinite(y[:, :, :, 0]).all()
+    assert numpy.isinf(y[:, :, 1:, 1:]).all()
+
+
 class Dlpack:
     """An array that offers nothing but DLPack."""
 
