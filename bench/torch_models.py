@@ -4,7 +4,8 @@
 The variants take turns, round by round; medians are compared. `ratio` is the time of torch's faster format over
 Kiln's faster one. Errors are the largest difference of an output from the same network in float64, over
 the RMS of its outputs; `top 5` tells whether the five largest outputs are those of float64, in their order.
-Let nothing else run: `core` is the share of the time in which the process had its processors.
+Let nothing else run: `core` is the share of the time in which the process had all its processors; one thread of
+several that waits for others lowers it, too.
 
 Exit status 1: Kiln's outputs differ, or kiln.torch cannot be imported; without it only torch is timed.
 """
