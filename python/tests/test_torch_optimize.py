@@ -434,3 +434,26 @@ def test_inference_mode():
         same(made, model, x)
     same(made, model, x)
     assert not kiln.torch.stats()["torch"]
+
+@pytest.mark.parametrize("shape", [(1, 20), (3, 20), (20,), (2, 3, 20)])
+def test_linear_layers_are_convolutions(shape):
+    linear = nn.Linear(20, 12).requires_grad_(False)
+    made = fuse(linear, None, (Post("add"), Post("relu")), None, "default")
+    x, other = torch.randn(shape), torch.randn(*shape[:-1], 12)
+    want = torch.relu(linear(x) + other)
+    for rows in (x, x.t().contiguous().t()) if x.dim() == 2 else (x,):
+        y = made(rows, other)
+        assert y.shape == want.shape and torch.allclose(y, want, atol=1e-5)
+    assert kiln.torch.stats()["torch"] == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert torch.allclose(copy.deepcopy(made).double()(x.double(), other.double()).float(), want, atol=1e-5)
+
+
+def test_linear_layers_of_models():
+    layers = [nn.Linear(144, 2000), nn.BatchNorm1d(2000), nn.ReLU(), nn.Linear(2000, 5)]
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), *layers).eval(), torch.randn(1, 3, 8, 8)
+    made, table = optimized(model, x)
+    same(made, model, x)
+    same(made, model, torch.randn(7, 3, 8, 8))
+    assert "1 of 1 convolutions" in table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class _Fused(_Convolution):
         return engine
 
     def extra_repr(self) -> str:
-        return " ".join([super().extra_repr() + ",", *map(str, self.posts)])
+        return " ".join([super().extra_repr(), *map(str, self.posts)])
 
 
 class Fused1d(_Fused, Conv1d):
@@ -78,6 +78,16 @@ class Fused1d(_Fused, Conv1d):
 
 class Fused2d(_Fused, Conv2d):
     pass
+
+
+class FusedLinear(Fused1d):
+    """A torch.nn.Linear as a 1x1 convolution: rows of the input are pixels, in channels last."""
+
+    def forward(self, input: Tensor, add: Tensor | None = None) -> Tensor:
+        """y[n][oc] from input[n][ic]; add is of y's shape. Further axes are as n."""
+        rows = input if input.dim() == 2 else input.reshape(-1, input.shape[-1])
+        y = super().forward(rows.t(), None if add is None else add.reshape(-1, self.out_channels).t()).t()
+        return y if input.dim() == 2 else y.reshape(*input.shape[:-1], self.out_channels)
 
 
 def folded(conv: Any, norm: Any) -> tuple[Tensor, Tensor]:
@@ -93,10 +103,25 @@ def folded(conv: Any, norm: Any) -> tuple[Tensor, Tensor]:
     return weight.float().contiguous(), bias.float()
 
 
+def as_convolution(linear: nn.Linear) -> FusedLinear:
+    """A FusedLinear of the same memory."""
+    made: Any = FusedLinear(linear.in_features, linear.out_features, 1, device="meta")
+    made.weight = nn.Parameter(linear.weight.detach().unsqueeze(2), requires_grad=False)
+    made.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach(), requires_grad=False)
+    made.register_buffer("slopes", None)
+    return cast(FusedLinear, made)
+
+
 def fuse(conv: Any, norm: Any, posts: tuple[Post, ...], slopes: Tensor | None, accuracy: str) -> Any:
-    """A torch.nn convolution, the BatchNorm behind it or None, and post-ops, as one module."""
-    plain, fused = (Conv2d, Fused2d) if isinstance(conv, nn.Conv2d) else (Conv1d, Fused1d)
-    made: Any = (fused if posts else plain).from_torch(conv, accuracy)
+    """A torch.nn convolution or Linear, the BatchNorm behind it or None, and post-ops, as one module."""
+    if isinstance(conv, nn.Linear):
+        conv = as_convolution(conv)
+        kind: type[_Convolution] = FusedLinear
+    elif isinstance(conv, nn.Conv2d):
+        kind = Fused2d if posts else Conv2d
+    else:
+        kind = Fused1d if posts else Conv1d
+    made: Any = kind.from_torch(conv, accuracy)
     if isinstance(conv, _Convolution) and accuracy == "default":
         made.accuracy = conv.accuracy
     if norm is not None:
@@ -104,7 +129,7 @@ def fuse(conv: Any, norm: Any, posts: tuple[Post, ...], slopes: Tensor | None, a
             weight, bias = folded(conv, norm)
         made.weight = nn.Parameter(weight, requires_grad=False)
         made.bias = nn.Parameter(bias, requires_grad=False)
-    if posts:
+    if issubclass(kind, _Fused):
         made.posts = posts
         made.register_buffer("slopes", slopes)  # of prelu
     return made

@@ -138,11 +138,12 @@ def post_of_function(node: Node) -> Post | None:
 
 
 class Chain:
-    """A convolution and what follows it, as far as one kernel does it all."""
+    """A convolution, or a Linear, and what follows it, as far as one kernel does it all."""
 
     def __init__(self, conv: Node, modules: dict[str, nn.Module]) -> None:
         self.conv, self.modules = conv, modules
         self.module: Any = modules[str(conv.target)]
+        self.channels = self.module.weight.shape[0]
         self.nodes = [conv]  # that become one
         self.norm: Any = None
         self.posts: list[Post] = []
@@ -203,7 +204,7 @@ class Chain:
         if post.name == "prelu":
             if self.slopes is not None or module.weight.dtype is not torch.float32:
                 return False
-            self.slopes = module.weight.detach().expand(self.module.out_channels).contiguous()
+            self.slopes = module.weight.detach().expand(self.channels).contiguous()
         return self._take_post(post, type(module).__name__)
 
     def _take_norm(self, norm: Any, name: str) -> bool:
@@ -213,7 +214,7 @@ class Chain:
             return self._stop(f"{name} has hooks")
         if norm.training or norm.running_mean is None:
             return self._stop(f"{name} computes its statistics")
-        if norm.num_features != self.module.out_channels:
+        if norm.num_features != self.channels:
             return False
         self.norm = norm
         self.names.append("BatchNorm")

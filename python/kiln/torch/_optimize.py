@@ -16,10 +16,9 @@ from kiln._error import chosen, invalid
 from kiln.torch._engine import Refused
 from kiln.torch._fused import fuse
 from kiln.torch._modules import Conv1d, Conv2d, _Convolution
-from kiln.torch._rewrite import Format, Unfit, add_formats, cloned, fuse_all, is_done, traced
+from kiln.torch._rewrite import ROUNDS, Format, Unfit, add_formats, cloned, fuse_all, is_done, traced
 
 LAYOUTS = ("auto", "keep", "channels_last")
-ROUNDS = 5  # of timing a layout, the least of which counts
 DIFFERENCE_MOST = 1e-2  # of the outputs' RMS, beyond which a rewritten model is not believed
 
 
@@ -80,7 +79,7 @@ class Work:
         self.rows: list[Row] = []
         self.notes: list[str] = []
         self.model = copy.deepcopy(model).requires_grad_(False)
-        self.names = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.modules.conv._ConvNd)]
+        self.modules = dict(model.named_modules())
         self.want = self.model(*cloned(arguments))
 
     def run(self, model: nn.Module) -> Any:
@@ -149,18 +148,22 @@ class Work:
     def rows_of_the_rest(self) -> None:
         """Lines for the convolutions that no other line is about."""
         told = {row.module for row in self.rows}
-        for name, module in self.names:
-            if name not in told:
+        for name, module in self.modules.items():
+            if name not in told and isinstance(module, nn.modules.conv._ConvNd):
                 self.rows.append(Row(name, "torch", "", why_not(module)))
 
     def table(self) -> str:
         head = Row("module", "runs in", "folded", "why not more")
-        order = {name: i for i, (name, _) in enumerate(self.names)}
-        rows = [head, *sorted(self.rows, key=lambda row: order.get(row.module, 0))]
+        order = {name: i for i, name in enumerate(self.modules)}
+        rows = [head, *sorted(self.rows, key=lambda row: order[row.module])]
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        done = sum(not row.runs.startswith("torch") for row in self.rows)
-        text = [*lines, "", f"{done} of {len(self.rows)} convolutions run in Kiln", *self.notes]
+        convolutions = [row for row in self.rows if not isinstance(self.modules[row.module], nn.Linear)]
+        done = sum(not row.runs.startswith("torch") for row in convolutions)
+        linear = len(self.rows) - len(convolutions)
+        text = [*lines, "", f"{done} of {len(convolutions)} convolutions run in Kiln"]
+        text += [f"{linear} linear layers run in Kiln, as 1x1 convolutions: that was faster"] * (linear > 0)
+        text += self.notes
         return "\n".join(text)
 
 
@@ -193,7 +196,8 @@ def optimize(
     compare the outputs; inputs of other shapes are compiled when they come.
 
     Where torch.fx can trace the model, the kernels also do what follows a convolution and nothing else reads:
-    BatchNorm, activations, the sum of a residual. Elsewhere the convolutions are replaced one by one.
+    BatchNorm, activations, the sum of a residual; and a Linear is a 1x1 convolution, where that is faster for the
+    example. Elsewhere the convolutions are replaced one by one.
 
     layout: of tensors x[n][c][h][w] between the layers: "keep", that of the input, "channels_last", into which the
     input is copied, or "auto", the faster, timed. Outputs that were contiguous for the example are so.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any, Sequence
 
@@ -12,9 +13,10 @@ from torch.fx.graph_module import GraphModule
 from torch.fx.node import Node, map_arg
 from torch.fx.passes.shape_prop import ShapeProp
 
-from kiln.torch._fused import fuse
+from kiln.torch._fused import as_convolution, fuse
 from kiln.torch._graph import CONVOLUTIONS, Chain, Tracer, has_hooks, shape_of
 
+ROUNDS = 5  # of timing two ways, of which the least counts
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # what these do in eval mode
 
 
@@ -85,14 +87,12 @@ def fuse_all(model: GraphModule, accuracy: str) -> list[Chain]:
     """Puts convolutions of Kiln's into the graph, each of which took up a chain."""
     skip_nothing(model)
     modules = dict(model.named_modules())
-    calls = [node for node in model.graph.nodes if node.op == "call_module" and is_done(modules[str(node.target)])]
+    calls = [node for node in model.graph.nodes if node.op == "call_module" and is_worth(node, modules)]
     named = Counter(str(node.target) for node in calls)
     named.update(str(n.target).rpartition(".")[0] for n in model.graph.nodes if n.op == "get_attr")
     made: dict[Any, str] = {}
     chains = []
     for node in calls:
-        if len(node.args) != 1 or node.kwargs:
-            continue
         chain, name = Chain(node, modules), str(node.target)
         key = (name, id(chain.norm), tuple(chain.posts), id(chain.slopes))
         if key not in made:
@@ -109,6 +109,26 @@ def fuse_all(model: GraphModule, accuracy: str) -> list[Chain]:
 
 def is_done(module: Any) -> bool:
     return type(module) in CONVOLUTIONS and module.weight.dtype is torch.float32
+
+
+def is_worth(node: Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether what a node calls is a convolution, or a Linear that is slower in torch, as it is with few rows."""
+    module: Any = modules[str(node.target)]
+    if len(node.args) != 1 or node.kwargs:
+        return False
+    if type(module) is not nn.Linear or module.weight.dtype is not torch.float32 or has_hooks(module):
+        return is_done(module)
+    shape = shape_of(node.args[0]) if isinstance(node.args[0], Node) else None
+    if shape is None or len(shape) != 2 or 0 in shape:
+        return False
+    x, ours = torch.randn(shape), as_convolution(module)
+    times: dict[Any, list[float]] = {ours: [], module: []}
+    for _ in range(ROUNDS):
+        for each, told in times.items():
+            begin = time.perf_counter()
+            each(x)
+            told.append(time.perf_counter() - begin)
+    return min(times[ours]) < min(times[module])
 
 
 def is_first(node: Node) -> bool:
