@@ -31,12 +31,13 @@ def convolutions(model, x):
     return len(ran)
 
 
-def all_in_kiln(network, x, count):
-    """The network's output, having seen that it ran so many convolutions, and all of them in Kiln."""
+def all_in_kiln(network, x, count, linear=0):
+    """The network's output, having seen that it ran so many convolutions in Kiln and none in torch. Linear layers
+    may run as convolutions, where that is faster."""
     before = kiln.torch.stats()
     y = network(x)
     after = kiln.torch.stats()
-    assert after["kiln"] - before["kiln"] == count, after
+    assert count <= after["kiln"] - before["kiln"] <= count + linear, after
     assert after["torch"] == before["torch"], after["reasons"]
     return y
 
@@ -46,14 +47,14 @@ def all_in_kiln(network, x, count):
 def test_optimize(name):
     model, x = models.make(name)
     exact = copy.deepcopy(model).double()(x.double())
-    count = convolutions(model, x)
+    count, linear = convolutions(model, x), sum(isinstance(layer, nn.Linear) for layer in model.modules())
     state = {key: value.clone() for key, value in model.state_dict().items()}
     kinds = [type(module) for module in model.modules()]
     for form in FORMATS[x.dim()]:
         last = x.to(memory_format=form)
         optimized = kiln.torch.optimize(model, last)
         for _ in range(2):
-            assert_agrees(all_in_kiln(optimized, last, count), exact)
+            assert_agrees(all_in_kiln(optimized, last, count, linear), exact)
         assert torch.equal(last, x)
     assert [type(module) for module in model.modules()] == kinds
     now = model.state_dict()
@@ -86,7 +87,7 @@ def test_other_inputs_than_the_example():
     optimized = kiln.torch.optimize(model, x)
     for shape in (2, 3, 64, 96), (1, 3, 75, 50), (1, 3, 224, 224):
         y = torch.randn(shape)
-        assert_agrees(all_in_kiln(optimized, y, convolutions(model, y)), copy.deepcopy(model).double()(y.double()))
+        assert_agrees(all_in_kiln(optimized, y, convolutions(model, y), 1), copy.deepcopy(model).double()(y.double()))
 
 
 def test_training_goes_on_in_the_original():
