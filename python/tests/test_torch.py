@@ -282,6 +282,32 @@ def test_a_bias_of_a_wrong_shape_is_torchs_error():
         ours.bias = nn.Parameter(torch.zeros(1))
         with pytest.raises(RuntimeError):
             ours(x)
+        ours.bias = nn.Parameter(torch.ones(6))
+    agree(copy.deepcopy(ours), ours, x, ran=2)
+    ours.weight = nn.Parameter(torch.ones(4))
+    with torch.no_grad(), warnings.catch_warnings(), pytest.raises(RuntimeError):
+        warnings.simplefilter("ignore")
+        ours(x)
+
+
+def test_weights_that_are_expanded():
+    theirs, ours = twins(4, 6, 3, bias=False)
+    for each in (theirs, ours):
+        each.weight = nn.Parameter(torch.full((1, 1, 1, 1), 0.5).expand(6, 4, 3, 3))
+    agree(theirs, ours, torch.randn(1, 4, 8, 8))
+
+
+def test_other_inputs_keep_their_plans():
+    ours = kiln.torch.Conv2d(4, 6, 3)
+    x = torch.randn(1, 4, 8, 8)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours(x)
+        kept = next(iter(ours._engine._forms.values()))
+        ours(x[:0])
+        ours(x[:, :, ::2])
+        ours(x)
+        assert next(iter(ours._engine._forms.values())) is kept
 
 
 class Wrapped(torch.Tensor):

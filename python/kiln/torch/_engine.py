@@ -44,8 +44,12 @@ class Refused(Exception):
     """Why torch does it: the reason that is counted, and a detail."""
 
 
-class Changed(Refused):
-    """Likewise, once: what is known of the convolution is forgotten."""
+class Misfit(Refused):
+    """Likewise, for the parameters as they are now: it is not remembered of the input."""
+
+
+class Changed(Misfit):
+    """Likewise, and all that is known of other inputs is forgotten."""
 
 
 def _mode_in_force() -> str:
@@ -128,8 +132,9 @@ class Packed:
     def __init__(self, plan: int, size: int, weight: Tensor, bias: Tensor | None) -> None:
         self.weight, self.bias = weight, bias
         self.at, self.version, self.strides = weight.data_ptr(), weight._version, weight.stride()
-        self.sample = string_at(self.at, min(SAMPLE_BYTES, 4 * weight.numel()))
         dense = weight.detach().contiguous()
+        span = 1 + sum((extent - 1) * stride for extent, stride in zip(weight.shape, self.strides))
+        self.sample = string_at(self.at, min(SAMPLE_BYTES, 4 * span))
         # Held, so that no other tensor can have their addresses.
         self.alive = (weight.detach(), None if bias is None else bias.detach())
         self.bias_at = None if bias is None else bias.data_ptr()
@@ -156,7 +161,7 @@ class Form:
 
     __slots__ = ("handle", "algorithm", "size", "shape", "strides", "slots", "packed", "weight_shape", "bias_shape")
 
-    def __init__(self, plan: Plan, x: Tensor, weight: Tensor, bias: Tensor | None, layout: str, batched: bool) -> None:
+    def __init__(self, plan: Plan, weight: Tensor, bias: Tensor | None, layout: str, batched: bool) -> None:
         self.handle: Handle = plan._held()
         self.algorithm = plan.text.split("|")[1].split()[0]
         self.size = plan.packed_size
@@ -256,7 +261,7 @@ class Engine:
             return None
         except (RuntimeError, NotImplementedError) as error:
             # Tensors without memory, such as those of vmap, or that are too large: torch's to do or to refuse.
-            fell_back("its tensors have no memory that can be read", str(error).split("\n")[0])
+            fell_back("torch cannot say where its memory is, or make more", str(error).split("\n")[0])
             return None
         form.slots.append(slot)
         Counts.ran += 1
@@ -268,6 +273,8 @@ class Engine:
         if made is None:
             try:
                 made = self._make(key[2], x, weight, bias)
+            except Misfit:
+                raise
             except Refused as why:
                 made = why
             with _LOCK:
@@ -279,15 +286,18 @@ class Engine:
         return made
 
     def _make(self, threads: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Form:
-        axes = AXES[weight.dim() - 2]
+        shapes = f"input {tuple(x.shape)}, weight {tuple(weight.shape)}"
+        axes = AXES.get(weight.dim() - 2, "")
         batched = x.dim() == weight.dim()
-        channels = x.shape[1 if batched else 0] if x.dim() > 1 else 0
-        if not batched and x.dim() != weight.dim() - 1 or channels != weight.shape[1] * self.description.groups:
-            raise Refused("its tensors do not fit each other", f"input {tuple(x.shape)}, weight {tuple(weight.shape)}")
+        if axes == "" or len(self.description.stride) != len(axes) or x.dim() not in (weight.dim(), weight.dim() - 1):
+            raise Misfit("its tensors do not fit each other", shapes)
+        channels = x.shape[1 if batched else 0]
+        if channels != weight.shape[1] * self.description.groups:
+            raise Misfit("its tensors do not fit each other", shapes)
         if bias is not None and bias.shape != weight.shape[:1]:
-            raise Refused("its tensors do not fit each other", f"bias {tuple(bias.shape)} of {weight.shape[0]} outputs")
+            raise Misfit("its tensors do not fit each other", f"bias {tuple(bias.shape)} of {weight.shape[0]} outputs")
         if x.numel() == 0 or weight.numel() == 0:
-            raise Refused("its tensors are empty", f"input {tuple(x.shape)}, weight {tuple(weight.shape)}")
+            raise Misfit("its tensors are empty", shapes)
         check_tensor(x, "input")
         layout = layout_of(x, batched)
         fields: dict[str, Any] = {"n": x.shape[0] if batched else 1, "g": self.description.groups}
@@ -303,4 +313,4 @@ class Engine:
             plan = Plan(context=context_of(threads), **fields)
         except Error as error:
             raise Refused(f"Kiln refuses it as {error.status}", str(error)) from error
-        return Form(plan, x, weight, bias, layout, batched)
+        return Form(plan, weight, bias, layout, batched)
