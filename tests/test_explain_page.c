@@ -159,6 +159,7 @@ Test(page, files_appear_whole_or_not_at_all)
         {"echo old >b.html; kiln explain conv ic1 iw4 oc1 kw9 --html -o b.html; cat b.html", 0, "old"},
         {"kiln explain conv ic1 iw4 oc1 kw2 -o c.html", 2, "-o names the file of --html"},
         {"kiln explain conv ic1 iw4 oc1 kw2 --html --at 0,0,0 -o c.html", 2, "without --at"},
+        {"kiln explain conv ic1 iw4 oc1 kw2 --at 0,0,0 -o c.html", 2, "and -o, without --at"},
         {"ls", 0, "a.html\nb.html\n"},
         {"ls | wc -l", 0, "2\n"},
     };

@@ -94,7 +94,7 @@ static int element(const struct explain *e, const struct line *line)
     struct kiln_error error;
     int64_t at[AT_MAX];
     const struct common *c = &e->common;
-    if (e->html) return complain("--html draws a plan: give it without --at");
+    if (e->html || e->output) return complain("--html draws a plan: give it, and -o, without --at");
     if (c->isa || c->target || c->schedule || c->budget)
         return complain("--at tells what the convolution means, which no schedule or machine changes: "
                         "give it without --schedule, --isa, --target and --budget");

@@ -244,8 +244,8 @@ static void put_verdict(FILE *file, const char *text)
 /* "  direct     slower: ...": who, what became of it, and the rest. */
 static void put_candidate(FILE *file, char *line)
 {
-    char *text = line + VALUE_AT, *rest = strstr(text, ": ");
     if (strlen(line) < VALUE_AT) return;
+    char *text = line + VALUE_AT, *rest = strstr(text, ": ");
     line[VALUE_AT - 1] = '\0';
     if (rest) *rest = '\0', rest += 2;
     bool more = strspn(line, " ") == VALUE_AT - 1;
