@@ -1,8 +1,7 @@
 /* The C that goes with objects compiled ahead of time: how to call them, and the choice among them. In the
- * texts '@' stands for the name, '$' for the same in upper case. */
+ * texts '@' stands for the name. */
 #include "aot.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,21 +12,13 @@
 
 /* ---- putting ---- */
 
-static void put_name(struct buffer *to, const char *name, bool upper)
-{
-    for (const char *c = name; *c; c++) {
-        char letter = upper ? (char)toupper((unsigned char)*c) : *c;
-        buffer_sink(to, &letter, 1);
-    }
-}
-
 static void put_template(struct buffer *to, const char *text, const char *name)
 {
     for (;;) {
-        size_t plain = strcspn(text, "@$");
+        size_t plain = strcspn(text, "@");
         buffer_sink(to, text, plain);
         if (!text[plain]) return;
-        put_name(to, name, text[plain] == '$');
+        buffer_sink(to, name, strlen(name));
         text += plain + 1;
     }
 }
@@ -58,8 +49,8 @@ static const char header_begin[] =
     " *     c->run(&args, 0, c->tasks, scratch);        many times\n"
     " *\n"
     " * All of it may be called by any number of threads at once. */\n"
-    "#ifndef $_H\n"
-    "#define $_H\n"
+    "#ifndef @_H\n"
+    "#define @_H\n"
     "\n"
     "#include <stddef.h>\n"
     "\n"
@@ -98,7 +89,7 @@ static const char header_begin[] =
     "};\n";
 
 static const char header_end[] = "\n"
-                                 "/* Convolution i; NULL: also where i is not below $_COUNT. */\n"
+                                 "/* Convolution i; NULL: also where i is not below @_count. */\n"
                                  "const struct @_conv *@_get(size_t i);\n"
                                  "\n"
                                  "#ifdef __cplusplus\n"
@@ -142,7 +133,7 @@ void aot_put_header(const struct aot *aot, struct buffer *to)
         k = put_comment(to, aot, k);
         put(to, "const struct %s_conv *%s_%zu(void);\n", aot->name, aot->name, function);
     }
-    put_template(to, "\nenum { $_COUNT = ", aot->name);
+    put_template(to, "\nenum { @_count = ", aot->name);
     put(to, "%zu };\n", aot->functions);
     put_template(to, header_end, aot->name);
 }
@@ -229,12 +220,21 @@ static void put_choice(struct buffer *to, const struct aot_kernel *k)
         round_up(kiln_plan_scratch_size(k->plan)), kiln_plan_tasks(k->plan), k->symbol, k->symbol);
 }
 
+/* Not where all is for what is part of the architecture itself. */
+static bool asks_cpuid(const struct aot *aot)
+{
+    bool asks = false;
+    for (size_t i = 0; i < aot->count; i++)
+        asks |= aot->kernels[i].isa > ISA_SSE2 && aot->kernels[i].isa < ISA_NEON;
+    return asks;
+}
+
 void aot_put_source(const struct aot *aot, struct buffer *to)
 {
     put_template(to,
                  "/* Chooses among the kernels of @.h by what this machine offers. */\n#include \"@.h\"\n\n",
                  aot->name);
-    if (aot->kernels[0].isa < ISA_NEON) put(to, "%s", source_x86);
+    if (asks_cpuid(aot)) put(to, "%s", source_x86);
     put_level_find(to, aot);
     put(to, "%s", source_level);
     put_declarations(to, aot);

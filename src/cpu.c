@@ -378,11 +378,11 @@ static uint64_t register_put(struct text *t, uint64_t set)
 void cpu_put_test(struct text *t, enum isa isa)
 {
     const struct level *level = &levels[isa];
-    if (level->arch != ARCH_X86_64) {
+    if (level->state == STATE_NONE) {
         text_put(t, "1"); /* the level is part of the architecture itself */
         return;
     }
-    if (level->state != STATE_NONE) text_put(t, "cpu_saves(0x%x) && ", (unsigned)level->state);
+    text_put(t, "cpu_saves(0x%x) && ", (unsigned)level->state);
     for (uint64_t left = set_of(isa, true); left;) {
         left = register_put(t, left);
         if (left) text_put(t, " && ");

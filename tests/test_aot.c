@@ -57,7 +57,7 @@ Test(aot, equal_convolutions_are_one_function_the_best_isa_first)
     WORKS(kiln_aot(k, "net", convs, options, CONVS, keep, &f, &error));
     cr_assert_str_eq(f.names, "net_0_amx.o net_0_sse2.o net_1_avx512.o net_1_avx2.o net.c net.h ");
     cr_assert_not(strstr(f.plans, "late"), "%s", f.plans);
-    cr_assert(strstr(f.header, "NET_COUNT = 2 "), "%s", f.header);
+    cr_assert(strstr(f.header, "net_count = 2 "), "%s", f.header);
     cr_assert(strstr(f.header, "const struct net_conv *net_1(void);"), "%s", f.header);
     WORKS(kiln_aot(k, "net", convs, options, CONVS, keep, &again, &error));
     cr_assert(!memcmp(&f, &again, sizeof f), "the same is not made twice");
@@ -66,10 +66,11 @@ Test(aot, equal_convolutions_are_one_function_the_best_isa_first)
 
 Test(aot, a_level_is_asked_for_at_run_time_by_what_it_needs)
 {
-    static struct files x86, arm;
+    static struct files x86, sse2, arm;
     struct kiln *k = context_with((struct kiln_config){0});
     const struct kiln_conv conv = conv_of(SMALL);
     const struct kiln_options *avx2[] = {OPTIONS(.target = "x86_64", .isa = "avx2")};
+    const struct kiln_options *least[] = {OPTIONS(.target = "x86_64", .isa = "sse2")};
     const struct kiln_options *neon[] = {OPTIONS(.target = "aarch64-unknown-linux-gnu")};
     WORKS(kiln_aot(k, "net", &conv, avx2, 1, keep, &x86, &error));
     /* sse2; sse4.2, avx, fma, f16c, popcnt; avx2, bmi, bmi2; lzcnt */
@@ -77,6 +78,9 @@ Test(aot, a_level_is_asked_for_at_run_time_by_what_it_needs)
                                  "cpu_has(0x1, 0, 2, 0x30901000) && cpu_has(0x7, 0, 1, 0x128) && "
                                  "cpu_has(0x80000001, 0, 2, 0x20))\n        return 2; /* avx2 */"),
               "%s", x86.source);
+    WORKS(kiln_aot(k, "net", &conv, least, 1, keep, &sse2, &error));
+    cr_assert(strstr(sse2.source, "if (1)"), "%s", sse2.source);
+    cr_assert_not(strstr(sse2.source, "cpuid"), "%s", sse2.source);
     WORKS(kiln_aot(k, "net", &conv, neon, 1, keep, &arm, &error));
     cr_assert_str_eq(arm.names, "net_0_neon.o net.c net.h ");
     cr_assert(strstr(arm.source, "if (1)"), "%s", arm.source);
@@ -129,6 +133,7 @@ Test(aot, refuses)
 
 /* ---- the program ---- */
 
+#define STRICT_CC "cc -std=c99 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
 #define ONE "conv ic8 iw8 oc8 kw3 f32 nhwc"
 
 Test(aot, bad_usage)
@@ -163,7 +168,12 @@ Test(aot, says_what_it_made)
         {"printf '%s\\n' '#include \"my.h\"' 'int main() { return my_0() == 0; }' > main.cc &&"
          " c++ -Wall -Wextra -Werror -I net -c main.cc",
          0, ""},
-        {"cc -std=c99 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -c net/my.c", 0, ""},
+        {STRICT_CC " -c net/my.c", 0, ""},
+        /* another net, of a name that differs in case alone, and with nothing to choose from */
+        {"kiln aot " ONE " --target x86_64 --isa sse2 --out net --name My", 0, "1 kernels, "},
+        {"printf '%s\\n' '#include \"my.h\"' '#include \"My.h\"' 'int a[my_count], b[My_count];' >both.c &&"
+         " " STRICT_CC " -I net -c both.c net/My.c",
+         0, ""},
     };
     EXPECT(cases);
 }

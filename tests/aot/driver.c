@@ -58,8 +58,8 @@ int main(int argc, char **argv)
 {
     int passed = 0, failed = 0;
     if (!net_get(0) && argc == 1) return SKIPPED;
-    if (net_get(NET_COUNT)) failed++, printf("there is one too many\n");
-    for (size_t i = 0; i < NET_COUNT; i++) {
+    if (net_get(net_count)) failed++, printf("there is one too many\n");
+    for (size_t i = 0; i < net_count; i++) {
         char said[KILN_TEXT_MAX] = "";
         struct text why = text_into(said, sizeof said);
         const struct net_conv *c = net_get(i);
