@@ -55,12 +55,6 @@ static enum kiln_status call_check(const struct work *w, struct kiln_error *erro
     return KILN_STATUS_OK;
 }
 
-#if defined __x86_64__
-static const char host[] = "x86_64";
-#else
-static const char host[] = "aarch64";
-#endif
-
 /* Copies the options, with a target in each. */
 static enum kiln_status options_copy(struct work *w, const struct kiln_options *const *given,
                                      struct kiln_error *error)
@@ -69,7 +63,7 @@ static enum kiln_status options_copy(struct work *w, const struct kiln_options *
     for (size_t i = 0; i < w->count; i++) {
         struct kiln_options *o = &w->options[i];
         enum kiln_status status = options_read(o, given ? given[i] : NULL, error);
-        if (!o->target) o->target = host;
+        if (!o->target) o->target = cpu_host_arch();
         if (!status) status = cpu_target(&cpu, o->target, NULL, error);
         if (status) return status;
         if (!i) first = cpu;

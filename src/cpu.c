@@ -268,6 +268,8 @@ void cpu_host(struct cpu *cpu)
     cpu_caches(cpu, told);
 }
 
+const char *cpu_host_arch(void) { return arch_names[host_arch]; }
+
 /* ---- levels by name ---- */
 
 /* Lists the levels of arch for an error: "sse2, avx2, ...". */

@@ -30,6 +30,7 @@ struct cpu {
 
 /* This machine, at its highest level. */
 void cpu_host(struct cpu *cpu);
+const char *cpu_host_arch(void); /* "x86_64" or "aarch64" */
 
 /* A machine of arch "x86_64" or "aarch64", or a GNU triple of Linux on it, at the level named, or at its
  * highest if isa is NULL, with typical caches: what --target compiles for. INVALID: an unknown name, or one

@@ -12,12 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#if defined __x86_64__
-static const char host[] = "x86_64";
-#else
-static const char host[] = "aarch64";
-#endif
-
 struct aot {
     struct common common;
     const char *dir, *name;
@@ -161,7 +155,7 @@ int cli_aot(int argc, char **argv)
     struct aot a = {.name = "convs", .common.isa = "all"};
     int status = ask(&page, argc, argv, &a.common);
     if (status == ASK_GO_ON) status = refuse(&a);
-    if (!a.common.target) a.common.target = host;
+    if (!a.common.target) a.common.target = host_arch;
     if (status == ASK_GO_ON) {
         struct kiln *k = ask_kiln(&a.common);
         status = k ? aot_make(&a, k) : EXIT_USAGE;

@@ -9,6 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if defined __x86_64__
+const char host_arch[] = "x86_64";
+#else
+const char host_arch[] = "aarch64";
+#endif
+
 static bool no_memory(void) { return complain("no memory for a static library"), false; }
 
 static bool path_add(struct library *library, char *path)
@@ -44,15 +50,10 @@ static const struct tool compiler = {"CC", "cc", "gcc"}, archiver = {"AR", "ar",
 /* "cc", or for another machine "aarch64-linux-gnu-gcc"; the caller frees it. NULL: no memory. */
 static char *tool_find(const struct tool *tool, const char *target)
 {
-#if defined __x86_64__
-    const char *here = "x86_64";
-#else
-    const char *here = "aarch64";
-#endif
     char *name;
     const char *named = getenv(tool->variable);
     if (named && *named) return strdup(named);
-    if (strncmp(target, here, strlen(here)) == 0) return strdup(tool->here);
+    if (strncmp(target, host_arch, strlen(host_arch)) == 0) return strdup(tool->here);
     const char *rest = strchr(target, '-') ? "" : "-linux-gnu";
     return asprintf(&name, "%s%s-%s", target, rest, tool->there) < 0 ? NULL : name;
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+extern const char host_arch[]; /* this machine's, as --target names it */
+
 struct library { /* zero: empty */
     char **objects;
     size_t count;
