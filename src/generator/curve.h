@@ -1,5 +1,5 @@
 /* curve: functions of one number in emitted code, on every lane of a vector: what post-ops need beyond sums
- * and comparisons. Errors are within some 1e-6 of the result, NaN stays NaN, and nothing is called. */
+ * and comparisons. NaN stays NaN, and nothing is called. docs/accuracy.md tells the errors. */
 #ifndef KILN_GENERATOR_CURVE_H
 #define KILN_GENERATOR_CURVE_H
 
