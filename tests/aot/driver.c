@@ -5,6 +5,7 @@
  *   driver ISA        whether that level is chosen in all of them, or "none" */
 #include "net.h"
 
+#include "args.h"
 #include "conv.h"
 #include "tensors.h"
 
@@ -45,6 +46,8 @@ static bool try_conv(const struct net_conv *c, struct text *why)
     struct kiln_error error;
     struct kiln_conv conv;
     if (conv_parse(&conv, c->text, &error)) return text_put(why, "%s", error.text), false;
+    if (c->packed_size % PACKED_ALIGN || c->scratch_size % PACKED_ALIGN)
+        return text_put(why, "no multiples: %zu, %zu", c->packed_size, c->scratch_size), false;
     struct kernel kernel = kernel_of(c);
     struct tensors t = tensors_make(&conv, data_for(kernel.exact, &conv));
     bool fine = kernel_try(&kernel, &t, why);
