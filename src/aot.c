@@ -163,7 +163,8 @@ static void kernels_make(struct work *w)
 
 /* ---- files ---- */
 
-/* The plan's own schedule, so that the object is of that plan and no other. */
+/* By the whole plan line: the object is of that plan and no other, and uses nothing beyond the plan's ISA,
+ * which is what NAME.c asks for. */
 static enum kiln_status object_make(const struct work *w, const struct aot_kernel *k, struct buffer *object,
                                     struct kiln_error *error)
 {

@@ -68,12 +68,16 @@ static enum kiln_status fake_compile(const struct request *r, kiln_sink *sink, v
     return KILN_STATUS_OK;
 }
 
+/* An object is its plan line. */
 static enum kiln_status fake_dump(const struct request *r, enum kiln_dump what, kiln_sink *sink, void *user,
                                   struct kiln_error *error)
 {
-    char text[32];
+    char text[2 * KILN_TEXT_MAX];
     enum kiln_status status = fake_fail(r, error);
-    snprintf(text, sizeof text, "dump %d\nline 2", (int)what);
+    if (what == KILN_DUMP_OBJECT)
+        line_print(r, text);
+    else
+        snprintf(text, sizeof text, "dump %d\nline 2", (int)what);
     if (!status) sink(user, text, strlen(text));
     return status;
 }

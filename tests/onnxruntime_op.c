@@ -27,7 +27,7 @@ static const struct trial {
     {POINTWISE, false, true, "conv ic4 ih5 iw5 oc8 kw1 nchw +bias", "bias"},
     {POINTWISE, true, true, "conv ic4 ih5 iw5 oc9 kw1 nchw +bias", "X, W or B is not as conv says"},
     {POINTWISE, true, true, "conv ic4 ih6 iw5 oc8 kw1 nchw +bias", "X, W or B is not as conv says"},
-    {POINTWISE, true, true, "conv ic4 ih5 iw5 oc8 kw1 nhwc +bias", "conv is not nchw"},
+    {POINTWISE, true, true, "conv ic4 ih5 iw5 oc8 kw1 nhwc +bias", "conv is not 2-D nchw"},
     {POINTWISE, true, true, "conv ic4 oc8", "iw"},
     {POINTWISE, true, false, "conv ic4 ih5 iw5 oc8 kw1 nchw +bias", "W is not constant"},
 };

@@ -31,6 +31,8 @@ static void keep(void *user, const struct kiln_aot_file *file)
     strcat(strcat(f->names, file->name), " ");
     cr_assert_eq(file->plan != NULL, strstr(file->name, ".o") != NULL);
     cr_assert_eq(file->plan != NULL, file->code_bytes > 0);
+    if (file->plan)
+        cr_assert(!memcmp(file->bytes, file->plan, file->count), "it is not an object of %s", file->plan);
     if (file->plan) f->objects++, strcat(strcat(f->plans, file->plan), "\n");
     if (strstr(file->name, ".h")) text_keep(f->header, sizeof f->header, file);
     if (strstr(file->name, ".c")) text_keep(f->source, sizeof f->source, file);
@@ -144,6 +146,7 @@ Test(aot, bad_usage)
         {"kiln aot " ONE, 2, "aot needs --out DIR"},
         {"kiln aot " ONE " --out none/net", 2, "--out: cannot make 'none/net'"},
         {"kiln aot " ONE " --out file", 2, "cannot write file/"},
+        {"kiln aot " ONE " --out -x", 2, "--out is '-x'"},
         {"kiln aot " ONE " --out net --name 1", 2, "name is \"1\""},
         {"kiln aot " ONE " --out net --isa fry", 2, "isa is \"fry\""},
         {"kiln aot " ONE " --out net --isa avx2,avx2", 2, "--isa has 'avx2' twice"},

@@ -44,7 +44,7 @@ static OrtStatus *node_make(struct node *node, const char *text, const OrtValue 
     struct kiln_error error;
     const void *weights;
     if (kiln_conv_parse(&c, text, &error)) return api->CreateStatus(ORT_FAIL, error.text);
-    if (c.layout != KILN_LAYOUT_NCHW) return api->CreateStatus(ORT_FAIL, "conv is not nchw");
+    if (c.layout != KILN_LAYOUT_NCHW || c.kd != 1) return api->CreateStatus(ORT_FAIL, "conv is not 2-D nchw");
     OrtStatus *status = data_get(api, w, c.oc * (c.ic / c.g) * c.kh * c.kw, &weights);
     if (status) return status;
     if (kiln_create(&node->k, &config, &error) || kiln_compile(node->k, &c, NULL, &node->plan, &error))

@@ -457,3 +457,20 @@ def test_linear_layers_of_models():
     same(made, model, x)
     same(made, model, torch.randn(7, 3, 8, 8))
     assert "1 of 1 convolutions" in table
+
+
+def test_a_sum_is_never_with_what_was_added_before():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+        def forward(self, x):
+            return self.conv(x) + x
+
+    fast = kiln.torch.optimize(Residual().eval(), torch.ones(1, 4, 8, 8), verbose=False)
+    x = torch.ones(1, 4, 8, 8)
+    with torch.no_grad():
+        fast(x)
+        with pytest.raises(kiln.Error, match="add is missing"):
+            fast.conv(x)

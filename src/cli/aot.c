@@ -130,6 +130,8 @@ static int refuse(const struct aot *a)
     if (!a->common.convs.count)
         return complain("aot needs a convolution or -f FILE; `kiln aot --help` shows how");
     if (!a->dir) return complain("aot needs --out DIR; `kiln aot --help` shows how");
+    if (a->dir[0] == '-')
+        return complain("--out is '%.60s': compilers take that for an option; put ./ in front", a->dir);
     if (mkdir(a->dir, 0777) && errno != EEXIST)
         return complain("--out: cannot make '%.300s': %s", a->dir, strerror(errno));
     return ASK_GO_ON;

@@ -15,13 +15,6 @@ static const char css[] =
 
 /* ---- pieces ---- */
 
-static void put_cell(FILE *file, const char *kind, const char *text)
-{
-    fprintf(file, "<td class=\"%s\">", kind);
-    html_text(file, text);
-    fputs("</td>", file);
-}
-
 static void put_number(FILE *file, const char *format, double value)
 {
     fputs("<td>", file);
@@ -56,7 +49,7 @@ static void family_row(FILE *file, const char *path, const struct total *t, cons
     const struct peers *peers = &f->setup->peers;
     family_name(path, name, sizeof name);
     fprintf(file, "<tr class=\"%s\">", class);
-    put_cell(file, "text", name);
+    html_cell(file, "text", name);
     fprintf(file, "<td>%zu</td><td>%zu</td>", t->convs, t->skipped);
     for (int p = -1; p < peers->count; p++) {
         const struct tally *tally = p < 0 ? &t->fastest : &t->peers[p];
@@ -120,7 +113,7 @@ static bool put_families(FILE *file, const struct findings *f)
 static void shape_row(FILE *file, const struct result *r, const struct peers *peers)
 {
     fputs("<tr>", file);
-    put_cell(file, "text", strncmp(r->text, "conv ", 5) ? r->text : r->text + 5);
+    html_cell(file, "text", strncmp(r->text, "conv ", 5) ? r->text : r->text + 5);
     if (r->status != KILN_STATUS_OK) {
         fprintf(file, "<td class=\"text\" colspan=\"%d\">", peers->count + 4);
         html_text(file, r->error);
@@ -132,7 +125,7 @@ static void shape_row(FILE *file, const struct result *r, const struct peers *pe
     put_number(file, "%.0f", 100 * r->gflops / r->peak_all_gflops);
     for (int p = 0; p < peers->count; p++) put_ratio(file, result_best(r, peers->at[p]->name) / r->us);
     const char *bar = strchr(r->plan, '|');
-    put_cell(file, "plan", bar ? bar + 1 : r->plan);
+    html_cell(file, "plan", bar ? bar + 1 : r->plan);
     fputs("</tr>\n", file);
 }
 

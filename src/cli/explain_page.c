@@ -169,13 +169,6 @@ static void put_nest(FILE *file, const struct section *nest)
 
 /* ---- tables ---- */
 
-static void put_cell(FILE *file, const char *kind, const char *text)
-{
-    fprintf(file, "<td class=\"%s\">", kind);
-    html_text(file, text);
-    fputs("</td>", file);
-}
-
 static void put_facts(FILE *file, const struct section *facts)
 {
     fputs("<section><h2>facts</h2><table>\n", file);
@@ -184,8 +177,8 @@ static void put_facts(FILE *file, const struct section *facts)
         if (strlen(facts->lines[i]) < VALUE_AT) continue;
         memcpy(name, facts->lines[i] + 2, sizeof name - 1);
         fputs("<tr>", file);
-        put_cell(file, "name", name);
-        put_cell(file, "why", facts->lines[i] + VALUE_AT);
+        html_cell(file, "name", name);
+        html_cell(file, "why", facts->lines[i] + VALUE_AT);
         fputs("</tr>\n", file);
     }
     fputs("</table></section>\n", file);
@@ -199,11 +192,11 @@ static void put_part(FILE *file, const char *line, const char *bound)
     if (sscanf(line, " %15s %23s %d %% %n", name, cycles, &share, &at) != 3 || !at) return;
     bool most = !strncmp(bound, name, strlen(name));
     fprintf(file, "<tr class=\"%s\">", most ? "most" : "part");
-    put_cell(file, "text", name);
-    put_cell(file, "number", cycles);
+    html_cell(file, "text", name);
+    html_cell(file, "number", cycles);
     fprintf(file, "<td>%d %%</td><td class=\"bar\"><div style=\"width:%d%%\"></div></td>", share,
             share < 100 ? share : 100);
-    put_cell(file, "why", line + at);
+    html_cell(file, "why", line + at);
     fputs("</tr>\n", file);
 }
 
@@ -235,10 +228,10 @@ static void put_verdict(FILE *file, const char *text)
         fputs("</td>", file);
         return;
     }
-    put_cell(file, "number", cycles);
-    put_cell(file, "number", peak);
-    put_cell(file, "number", fmas);
-    put_cell(file, "schedule", text + at);
+    html_cell(file, "number", cycles);
+    html_cell(file, "number", peak);
+    html_cell(file, "number", fmas);
+    html_cell(file, "schedule", text + at);
 }
 
 /* "  direct     slower: ...": who, what became of it, and the rest. */
@@ -250,8 +243,8 @@ static void put_candidate(FILE *file, char *line)
     if (rest) *rest = '\0', rest += 2;
     bool more = strspn(line, " ") == VALUE_AT - 1;
     fprintf(file, "<tr class=\"%s\">", more ? "more" : !strcmp(text, "chosen") ? "chosen" : "other");
-    put_cell(file, "text", more ? "" : line + 2);
-    put_cell(file, "text", rest ? text : "");
+    html_cell(file, "text", more ? "" : line + 2);
+    html_cell(file, "text", rest ? text : "");
     put_verdict(file, rest ? rest : text);
     fputs("</tr>\n", file);
 }

@@ -41,3 +41,10 @@ void html_text(FILE *file, const char *text)
         default: fputc((unsigned char)*c < ' ' ? ' ' : *c, file);
         }
 }
+
+void html_cell(FILE *file, const char *kind, const char *text)
+{
+    fprintf(file, "<td class=\"%s\">", kind);
+    html_text(file, text);
+    fputs("</td>", file);
+}

@@ -8,7 +8,8 @@
 void html_begin(FILE *file, const char *title, const char *css);
 void html_end(FILE *file);
 
-/* Text that may hold anything. */
+/* Text that may hold anything; and a cell of a table, of the class `kind`, with such text. */
 void html_text(FILE *file, const char *text);
+void html_cell(FILE *file, const char *kind, const char *text);
 
 #endif

@@ -76,7 +76,8 @@ value vsigmoid(struct emit *e, value v)
 }
 value vsilu(struct emit *e, value v) { return divided(e, v, one_and_exp(e, negated(e, v))); }
 
-/* tanh(v) = v + v u p(u), u = v^2, for |v| < 0.55: 3.9e-8. Elsewhere 1 - 2 / (1 + exp(2 |v|)), with v's sign.
+/* tanh(v) = v (1 + u p(u)), u = v^2, for |v| < 0.55: 3.9e-8. Elsewhere 1 - 2 / (1 + exp(2 |v|)), with v's
+ * sign.
  */
 static const struct polynomial tanh_part = {
     4, {-0.3333295748715633, 0.13320941723580293, -0.052684134230489864, 0.016458743105964155}};
@@ -84,7 +85,7 @@ static const struct polynomial tanh_part = {
 value vtanh(struct emit *e, value v)
 {
     value u = vmul(e, v, v), size = magnitude(e, v);
-    value near = vmuladd(e, vmul(e, v, u), polynomial(e, &tanh_part, u), v);
+    value near = vmul(e, v, vmuladd(e, u, polynomial(e, &tanh_part, u), constant_like(e, 1)));
     value part = divided(e, constant_like(e, 2), one_and_exp(e, vadd(e, size, size)));
     value far = vsub(e, constant_like(e, 1), part);
     far = LLVMBuildSelect(e->b, is_below(e, v, 0), negated(e, far), far, "");

@@ -247,10 +247,8 @@ class Engine:
             args = slot.args
             args.src, args.weights, args.dst = x.data_ptr(), packed.address, y.data_ptr()
             args.bias = packed.bias_at
-            if add is not None:
-                args.add = add.data_ptr()
-            if prelu is not None:
-                args.prelu = prelu.data_ptr()
+            args.add = None if add is None else add.data_ptr()
+            args.prelu = None if prelu is None else prelu.data_ptr()
             status = run_plan(form.handle.address, slot.args_at, slot.error_at)
             if status:
                 raise Refused("Kiln refuses its tensors", str(slot.refusal(status)))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kiln._error import invalid
 from kiln.torch._engine import APART, Engine
 from kiln.torch._modules import Conv1d, Conv2d, _compiling, _Convolution, description_of
 
@@ -21,6 +22,8 @@ class Post(NamedTuple):
     def __str__(self) -> str:
         return f"+{self.name}" + (f"({','.join(f'{each:.9g}' for each in self.numbers)})" if self.numbers else "")
 
+
+ADD = Post("add")
 
 # What each is in torch; the operand is the other summand, or prelu's slopes.
 IN_TORCH: dict[str, Callable[..., Any]] = {
@@ -54,6 +57,8 @@ class _Fused(_Convolution):
             y = engine(input, weights["weight"], weights["bias"], add, self._buffers["slopes"])
             if isinstance(y, Tensor):
                 return y
+        if add is None and ADD in self.posts:
+            raise invalid("add is missing: this convolution's kernel adds a tensor of its output's shape")
         y = self._conv_forward(input, self.weight, self.bias) if y is None else self._convolve(input)
         for post in self.posts:
             y = IN_TORCH[post.name](y, add if post.name == "add" else self.slopes, *post.numbers)
