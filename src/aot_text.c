@@ -54,6 +54,13 @@ static const char header_begin[] =
     "\n"
     "#include <stddef.h>\n"
     "\n"
+    "/* Nothing is exported from what these become part of, or two libraries with nets of one name would "
+    "call\n"
+    " * each other's. To export them, define @_API as nothing, also for @.c. */\n"
+    "#ifndef @_API\n"
+    "#define @_API __attribute__((visibility(\"hidden\")))\n"
+    "#endif\n"
+    "\n"
     "#ifdef __cplusplus\n"
     "extern \"C\" {\n"
     "#endif\n"
@@ -90,7 +97,7 @@ static const char header_begin[] =
 
 static const char header_end[] = "\n"
                                  "/* Convolution i; NULL: also where i is not below @_count. */\n"
-                                 "const struct @_conv *@_get(size_t i);\n"
+                                 "@_API const struct @_conv *@_get(size_t i);\n"
                                  "\n"
                                  "#ifdef __cplusplus\n"
                                  "}\n"
@@ -131,7 +138,7 @@ void aot_put_header(const struct aot *aot, struct buffer *to)
     for (const struct aot_kernel *k = aot->kernels; k < aot->kernels + aot->count;) {
         size_t function = k->function;
         k = put_comment(to, aot, k);
-        put(to, "const struct %s_conv *%s_%zu(void);\n", aot->name, aot->name, function);
+        put(to, "%s_API const struct %s_conv *%s_%zu(void);\n", aot->name, aot->name, aot->name, function);
     }
     put_template(to, "\nenum { @_count = ", aot->name);
     put(to, "%zu };\n", aot->functions);

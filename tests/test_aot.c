@@ -172,6 +172,10 @@ Test(aot, says_what_it_made)
          " c++ -Wall -Wextra -Werror -I net -c main.cc",
          0, ""},
         {STRICT_CC " -c net/my.c", 0, ""},
+        /* nothing is exported, unless it is asked for */
+        {"cc -shared -fPIC -o my.so net/my.c net/my_*.o && nm -D my.so | grep -c my_", 1, "0\n"},
+        {"cc -shared -fPIC -Dmy_API= -o my.so net/my.c net/my_*.o && nm -D my.so | grep -o 'my_[0g].*'", 0,
+         "my_0\nmy_get\n"},
         /* another net, of a name that differs in case alone, and with nothing to choose from */
         {"kiln aot " ONE " --target x86_64 --isa sse2 --out net --name My", 0, "1 kernels, "},
         {"printf '%s\\n' '#include \"my.h\"' '#include \"My.h\"' 'int a[my_count], b[My_count];' >both.c &&"
