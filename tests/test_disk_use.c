@@ -477,6 +477,12 @@ Test(disk_use, the_command)
         {"mkdir cache/0123456789abcdef0123456789abcdef.kiln; kiln cache clear", 2,
          "0123456789abcdef0123456789abcdef.kiln cannot be removed: Is a directory"},
         {"chmod 777 cache; kiln cache list", 2, "others may write to it"},
+        {"kiln compile 'conv ic3 iw5 oc2 kw3 f32 nhwc'", 0,
+         "kiln: 1 of the kernels compiled are not kept on disk: "},
+        {"kiln compile 'conv ic3 iw5 oc2 kw3 f32 nhwc'", 0, "others may write to it"},
+        {"KILN_CACHE_DIR=/proc/version/x kiln compile 'conv ic3 iw5 oc2 kw3 f32 nhwc'", 0, "Not a directory"},
+        {"KILN_CACHE=read kiln compile 'conv ic3 iw5 oc2 kw3 f32 nhwc' 2>&1 >/dev/null | wc -c", 0, "0\n"},
+        {"chmod 700 cache; kiln compile 'conv ic3 iw5 oc2 kw3 f32 nhwc' 2>&1 >/dev/null | wc -c", 0, "0\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int status;

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct compile {
@@ -52,6 +53,21 @@ static void report_sums(const struct compile *c, struct kiln *k, double seconds)
     printf("%zu convolutions, %llu compiled in %.0f ms of CPU, %llu found on disk; %.0f ms passed\n",
            c->common.convs.count, (unsigned long long)stats.compiles, stats.compile_ms,
            (unsigned long long)stats.disk_hits, seconds * 1e3);
+}
+
+static void entry_skip(void *user, const struct kiln_cache_entry *entry) { (void)user, (void)entry; }
+
+/* To fill the cache on disk is what the command is for: that it could not is told, unless nobody asked. */
+static void report_unwritten(struct kiln *k)
+{
+    const char *cache = getenv("KILN_CACHE");
+    struct kiln_stats stats;
+    struct kiln_error error = {.text = "KILN_DEBUG=cache tells why"};
+    kiln_stats(k, &stats);
+    if (stats.disk_writes >= stats.compiles || (cache && *cache && strcmp(cache, "on") != 0)) return;
+    kiln_cache_list(k, entry_skip, NULL, &error);
+    complain("%llu of the kernels compiled are not kept on disk: %s",
+             (unsigned long long)(stats.compiles - stats.disk_writes), error.text);
 }
 
 /* What kiln_compile_many is given and gives: arrays of as many as there are convolutions. */
@@ -102,6 +118,7 @@ static int compile_all(struct compile *c, struct kiln *k)
         double seconds = show_seconds() - start;
         status = report(c, a.plans);
         report_sums(c, k, seconds);
+        report_unwritten(k);
     }
     arrays_free(&a, count);
     free(c->errors);
@@ -122,7 +139,7 @@ static const char about[] =
     "Compiles all convolutions, equal ones once, and prints the plan of each in the order given,\n"
     "or why there is none. The last line tells how many were compiled, the CPU time that took, how\n"
     "many the cache on disk had, and the time that passed. Other processes then find all of them\n"
-    "there. A terminal is shown how far it is, on standard error.\n"
+    "there; standard error tells if they cannot be kept. A terminal is shown how far it is.\n"
     "\n"
     "A plan line is compiled with its own schedule and ISA, unless --schedule or --isa is given.\n"
     "\n"
