@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from kiln._error import invalid
 from kiln.torch._engine import APART, Engine
-from kiln.torch._modules import Conv1d, Conv2d, _compiling, _Convolution, description_of
+from kiln.torch._modules import OWN, Conv1d, Conv2d, _compiling, _Convolution, description_of
 
 
 class Post(NamedTuple):
@@ -53,8 +53,8 @@ class _Fused(_Convolution):
         y: Any = None
         if not _compiling():
             engine = self.__dict__.get("_whole") or self._make_whole()
-            weights: dict[str, Any] = self._parameters
-            y = engine(input, weights["weight"], weights["bias"], add, self._buffers["slopes"])
+            slopes: Any = self._buffers["slopes"] if type(self) in OWN else self.slopes
+            y = engine(input, *self._weights(), add, slopes)
             if isinstance(y, Tensor):
                 return y
         if add is None and ADD in self.posts:
@@ -93,6 +93,9 @@ class FusedLinear(Fused1d):
         rows = input if input.dim() == 2 else input.reshape(-1, input.shape[-1])
         y = super().forward(rows.t(), None if add is None else add.reshape(-1, self.out_channels).t()).t()
         return y if input.dim() == 2 else y.reshape(*input.shape[:-1], self.out_channels)
+
+
+OWN.update((Fused1d, Fused2d, FusedLinear))
 
 
 def folded(conv: Any, norm: Any) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,8 @@ from kiln.torch._engine import Description, Engine
 # What an engine is made from: to set one of them is to ask for another.
 FIELDS = {"stride", "padding", "dilation", "groups", "padding_mode", "accuracy", "_reversed_padding_repeated_twice"}
 
+OWN: set[type] = set()  # the classes that are Kiln's
+
 Module = TypeVar("Module", bound="_Convolution")
 
 _jit: Any = torch.jit  # which exports nothing by mypy's rules
@@ -78,13 +80,19 @@ class _Convolution(nn.modules.conv._ConvNd):
             return self._conv_forward(input, self.weight, self.bias)
         return self._convolve(input)
 
-    def _convolve(self, input: Tensor) -> Tensor:
-        if not _compiling():
+    def _weights(self) -> tuple[Any, Any]:
+        """Weight and bias, without torch's way to attributes, which takes longer."""
+        if type(self) in OWN:  # a class made of one of these, as by functional_call, may have others
             parameters: dict[str, Any] = self._parameters
             try:
-                weight, bias = parameters["weight"], parameters["bias"]
+                return parameters["weight"], parameters["bias"]
             except KeyError:  # they are computed, such as by torch.nn.utils.weight_norm
-                weight, bias = self.weight, self.bias
+                pass
+        return self.weight, self.bias
+
+    def _convolve(self, input: Tensor) -> Tensor:
+        if not _compiling():
+            weight, bias = self._weights()
             engine = self.__dict__.get("_engine") or self._engine_of()
             y: Tensor | None = engine(input, weight, bias)
             if y is not None:
@@ -170,3 +178,6 @@ class Conv2d(_Convolution, nn.Conv2d):
         )
         chosen(accuracy, "accuracy", ACCURACIES)
         self.accuracy = accuracy
+
+
+OWN.update((Conv1d, Conv2d))
