@@ -87,6 +87,13 @@ static enum kiln_status module_enter(generator_entry *entry, const char *path,
     return KILN_STATUS_OK;
 }
 
+/* What dlopen says of the module, or a library that it needs, which is not there. Others have other causes,
+ * such as too little memory, that no package mends. */
+static const char file_missing[] = "cannot open shared object file";
+static const char llvm_advice[] =
+    "; it needs LLVM 19: install the package libllvm19, or set KILN_GENERATOR to "
+    "another module";
+
 static enum kiln_status module_open(const char *path, const struct generator **generator,
                                     struct kiln_error *error)
 {
@@ -94,11 +101,9 @@ static enum kiln_status module_open(const char *path, const struct generator **g
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!module) {
         const char *reason = dlerror();
-        return fail(
-            error, KILN_STATUS_SYSTEM,
-            "the code-generation module %.160s cannot be opened: %.200s; it needs LLVM 19: install the "
-            "package libllvm19, or set KILN_GENERATOR to another module",
-            path, reason ? reason : "no reason given");
+        if (!reason) reason = "no reason given";
+        return fail(error, KILN_STATUS_SYSTEM, "the code-generation module %.160s cannot be opened: %.200s%s",
+                    path, reason, strstr(reason, file_missing) ? llvm_advice : "");
     }
     generator_entry *entry = NULL;
     void *symbol = dlsym(module, GENERATOR_SYMBOL);
@@ -137,7 +142,7 @@ enum kiln_status door_open(const char *path, const struct generator **generator,
     if (module_find(found)) return module_open(found, generator, error);
     return fail(
         error, KILN_STATUS_SYSTEM,
-        "the code-generation module is not at %.256s nor in lib/kiln: install it beside this library, "
-        "and LLVM 19 (the package libllvm19), or set KILN_GENERATOR to its path",
+        "the code-generation module is not at %.256s nor in lib/kiln: install it beside the library or "
+        "program that holds Kiln, and LLVM 19 (the package libllvm19), or set KILN_GENERATOR to its path",
         found);
 }

@@ -49,8 +49,8 @@ typedef const struct generator *generator_entry(void);
 #define GENERATOR_SYMBOL "kiln_generator"
 
 /* The table, from the module at `path`; or if that is NULL the one linked in; or from KILN_GENERATOR
- * (ignored in privileged processes), or from beside this library. SYSTEM: what was looked for and where, and
- * what to install. */
+ * (ignored in privileged processes), or from beside what holds this code. SYSTEM: what was looked for and
+ * where, and what to install. */
 enum kiln_status door_open(const char *path, const struct generator **generator, struct kiln_error *error);
 
 /* What tells the module that door_open would open from others, without opening it: its size and the time of

@@ -95,6 +95,16 @@ Test(door, what_needs_no_generator_works)
         }
 }
 
+/* What is no module, though it is there, is not mended by a package. */
+Test(door, no_wrong_advice)
+{
+    static const struct expected cases[] = {
+        {"KILN_GENERATOR=$PWD/x.npy kiln compile " CONV, 2, "x.npy cannot be opened: "},
+        {"KILN_GENERATOR=$PWD/x.npy kiln compile " CONV " | grep -c libllvm19", 1, "0\n"},
+    };
+    EXPECT(cases);
+}
+
 /* LLVM goes, the module stays: what was compiled before runs, whatever else is asked for is told. */
 Test(door, a_cache_outlives_llvm)
 {
