@@ -446,6 +446,8 @@ Test(cli, dump)
         {"grep -ao 'conv n1 ic2.*nhwc | direct' x.img", 0, "conv n1 ic2 iw8 oc3 kw3 f32 nhwc | direct"},
         {"kiln cpu", 0, "isa"},
         {"kiln compile -f good.txt -f good.txt --jobs 2", 0, "4 convolutions, 2 compiled in "},
+        {"printf '\\357\\273\\277" SMALL "\\n' | kiln compile -f -", 0, "1 convolutions, 1 compiled in "},
+        {"printf '" SMALL "\\n\\357\\273\\277" SMALL "\\n' | kiln compile -f -", 2, "standard input:2: "},
         {"kiln compile " SMALL " 'conv ic2 iw8 oc3 kw3 bf16 nhwc'", 0,
          "skip conv ic2 iw8 oc3 kw3 bf16 nhwc: "},
         {"kiln compile " SMALL " --isa sse2", 0, " | sse2\n1 convolutions, 1 compiled"},

@@ -67,6 +67,10 @@ bool lines_add(struct lines *lines, const char *text, const char *where)
     return true;
 }
 
+/* What editors of other systems put in front of UTF-8. */
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+enum { MARK_BYTES = sizeof byte_order_mark - 1 };
+
 static bool file_read(struct lines *lines, FILE *file, const char *path)
 {
     char *text = NULL;
@@ -78,7 +82,8 @@ static bool file_read(struct lines *lines, FILE *file, const char *path)
         snprintf(where, sizeof where, "%s:%d", path, number);
         if (memchr(text, '\0', (size_t)length)) /* the text would end there, and ask for something else */
             complain("%s: it holds a zero byte: a list is text", where), good = false;
-        char *inner = trimmed(text);
+        bool marked = number == 1 && strncmp(text, byte_order_mark, MARK_BYTES) == 0;
+        char *inner = trimmed(marked ? text + MARK_BYTES : text);
         if (good && *inner) good = lines_add(lines, inner, where);
     }
     free(text);
