@@ -35,7 +35,8 @@ static const struct flag flags[] = {
      flag_text, offsetof(struct aot, common.isa)},
     {"target", "ARCH", "x86_64, aarch64 or a triple such as aarch64-linux-gnu; default: this machine's",
      flag_text, offsetof(struct aot, common.target)},
-    {"out", "DIR", "where the files go; made if need be", flag_text, offsetof(struct aot, dir)},
+    {"out", "DIR", "where the files go; made if need be, in a directory that exists", flag_text,
+     offsetof(struct aot, dir)},
     {"name", "NAME", "an identifier of C, the prefix of every name in the files; default: convs", flag_text,
      offsetof(struct aot, name)},
     {"static", NULL,
@@ -53,11 +54,12 @@ static const char about[] =
     "\n"
     "Code is made for every machine of its ISA, with the planner's choice for a typical one.\n"
     "A plan line, as `kiln tune` finds it, is compiled with its own schedule, for its ISA alone;\n"
-    "several, one for each ISA, may be given for one convolution.\n"
+    "several, one for each ISA, may be given for one convolution. Of two for one ISA the first\n"
+    "counts.\n"
     "\n"
     "EXAMPLES\n"
-    "  kiln aot -f bench/shapes/tiny.txt --isa avx2,avx512 --out net --name mynet\n"
-    "  cc -c net/mynet.c && cc main.c mynet.o net/mynet_*.o\n"
+    "  kiln aot -f bench/shapes/tiny.txt --isa avx2,avx512 --out net --name mynet --static\n"
+    "  cc -I net main.c net/libmynet.a\n"
     "  kiln aot -f bench/shapes/tiny.txt --target aarch64-linux-gnu --out net --static\n";
 
 static const struct page page = {.name = "aot",
