@@ -115,7 +115,7 @@ static bool roofs_read(const struct explained *e, struct roofs *r)
 struct axes {
     int x0, x1, y0, y1; /* the first and last power of two */
 };
-enum { OCTAVE = 32, AXIS_X = 40, AXIS_Y = 26, AXIS_LEAST = 13 };
+enum { OCTAVE = 32, AXIS_X = 60 /* as wide as 0.000122 */, AXIS_Y = 26, AXIS_LEAST = 13 };
 static const double LEAST = 1e-9; /* of what has a logarithm */
 
 static double x_of(const struct axes *a, double v)
@@ -158,8 +158,8 @@ static void put_axes(FILE *file, const struct axes *a)
     for (int i = a->y0; i <= a->y1; i++) {
         double y = y_of(a, exp2(i));
         put_line(file, "grid", left, y, right, y);
-        fprintf(file, "<text class=\"faint\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", left - 5,
-                y + 4, exp2(i));
+        fprintf(file, "<text class=\"faint\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.3g</text>\n",
+                left - 5, y + 4, exp2(i));
     }
     fprintf(file,
             "<text class=\"faint\" x=\"0\" y=\"12\">flop a cycle</text>\n"
