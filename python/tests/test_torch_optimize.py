@@ -119,7 +119,7 @@ FUNCTIONS = [
 UNKNOWN = [
     nn.ELU(),
     lambda x: x.clamp(max=0.5),
-    lambda x: torch.clamp(x, torch.zeros(()), torch.ones(())),
+    lambda x: torch.clamp(x, x.new_zeros(()), x.new_ones(())),
     lambda x: functional.relu(x) + 1,
     nn.Hardtanh(-float("inf"), 0.5),
 ] + [nn.GELU(approximate="tanh")] * ("approximate" in nn.GELU.__constants__)

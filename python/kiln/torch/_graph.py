@@ -226,7 +226,9 @@ class Chain:
         other: Any = node.args[1] if node.args[0] is tip else node.args[0]
         if node.target in ADDS_IN_PLACE and node.args[0] is not tip:
             return self._stop("the sum is written to another tensor")
-        if not isinstance(other, Node) or shape_of(other) != shape_of(tip) or shape_of(tip) is None:
+        if not isinstance(other, Node):
+            return self._stop("what is added is no tensor")
+        if shape_of(other) != shape_of(tip) or shape_of(tip) is None:
             return self._stop("what is added has another shape")
         between = list(self.conv.graph.nodes)
         between = between[between.index(self.conv) : between.index(node)]

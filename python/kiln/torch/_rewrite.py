@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.fx.graph import Graph
 from torch.fx.graph_module import GraphModule
+from torch.fx.interpreter import Interpreter
 from torch.fx.node import Node, map_arg
-from torch.fx.passes.shape_prop import ShapeProp
+from torch.fx.passes.shape_prop import _extract_tensor_metadata
 
 from kiln.torch._fused import as_convolution, fuse
 from kiln.torch._graph import CONVOLUTIONS, Chain, Tracer, has_hooks, shape_of
+from kiln.torch._state import State
 
 ROUNDS = 5  # of timing two ways, of which the least counts
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # what these do in eval mode
@@ -24,21 +26,31 @@ class Unfit(Exception):
     """Why the graph of a model cannot be used."""
 
 
+class Shapes(Interpreter):
+    """Tells nodes the shapes of their tensors, as ShapeProp does, which prints what fails."""
+
+    def run_node(self, n: Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor):
+            n.meta["tensor_meta"] = _extract_tensor_metadata(value)
+        return value
+
+
 class Format(nn.Module):
     """A tensor of four axes in a memory format, or as it is: `kept` tells."""
 
-    def __init__(self, form: torch.memory_format) -> None:
+    def __init__(self, form: str) -> None:
         super().__init__()
-        self.form, self.kept = form, True
+        self.form, self.kept = form, True  # the format's name, as torch.save takes no torch.memory_format
 
     def forward(self, x: Any) -> Any:
         """x[n][c][h][w], copied where it lies otherwise; any other value as it is."""
         if self.kept or type(x) is not Tensor or x.dim() != 4:
             return x
-        return x.contiguous(memory_format=self.form)
+        return x.contiguous(memory_format=getattr(torch, self.form))
 
     def extra_repr(self) -> str:
-        return "kept" if self.kept else str(self.form)
+        return "kept" if self.kept else self.form
 
 
 def cloned(arguments: Sequence[Any]) -> list[Any]:
@@ -46,7 +58,7 @@ def cloned(arguments: Sequence[Any]) -> list[Any]:
     return [each.clone() if isinstance(each, Tensor) else each for each in arguments]
 
 
-def traced(model: nn.Module, arguments: Sequence[Any]) -> GraphModule:
+def traced(model: nn.Module, arguments: Sequence[Any], state: State) -> GraphModule:
     """The model as a graph, whose nodes know the shapes for those arguments."""
     if is_done(model):
         raise Unfit("it is one convolution")
@@ -54,9 +66,19 @@ def traced(model: nn.Module, arguments: Sequence[Any]) -> GraphModule:
     for name, module in model.named_modules():
         if has_hooks(module) and (name == "" or not tracer.is_leaf_module(module, name)):
             raise Unfit(f"{name or 'the model'} has hooks, which a graph leaves out")
+    state.restore()
     try:
         graph: GraphModule = GraphModule(model, tracer.trace(model), type(model).__name__)
-        ShapeProp(graph).propagate(*cloned(arguments))
+        changed = state.changed()
+        state.restore()
+        if any(n.op == "get_attr" and str(n.target).startswith("_tensor_constant") for n in graph.graph.nodes):
+            raise Unfit("its forward computes a tensor that would be a constant of the graph")
+        if changed:
+            raise Unfit(f"its forward changes {changed}")
+        Shapes(graph).run(*cloned(arguments))
+        state.restore()
+    except Unfit:
+        raise
     except Exception as error:  # whatever the model's code raises when it meets a proxy
         lines = str(error).strip().splitlines()
         raise Unfit(f"torch.fx cannot trace it: {lines[0] if lines else type(error).__name__}") from error
@@ -134,7 +156,7 @@ def is_worth(node: Node, modules: dict[str, nn.Module]) -> bool:
 def is_first(node: Node) -> bool:
     """Whether a node gave a tensor of four axes with the channels first."""
     meta: Any = node.meta.get("tensor_meta")
-    return len(shape_of(node) or ()) == 4 and meta.memory_format is torch.contiguous_format
+    return len(getattr(meta, "shape", ())) == 4 and meta.memory_format is torch.contiguous_format
 
 
 def add_formats(model: GraphModule) -> list[Format]:
@@ -142,7 +164,7 @@ def add_formats(model: GraphModule) -> list[Format]:
     contiguous. All keep what they get. Without such inputs there are none."""
     formats: list[Format] = []
 
-    def call(value: Node, form: torch.memory_format) -> Node:
+    def call(value: Node, form: str) -> Node:
         name = f"kiln_format_{len(formats)}"
         formats.append(Format(form))
         model.add_submodule(name, formats[-1])
@@ -150,14 +172,14 @@ def add_formats(model: GraphModule) -> list[Format]:
         return made
 
     def convert(value: Node) -> Node:
-        return call(value, torch.contiguous_format) if is_first(value) else value
+        return call(value, "contiguous_format") if is_first(value) else value
 
-    inputs = [node for node in model.graph.nodes if node.op == "placeholder" and is_first(node)]
+    inputs = [node for node in model.graph.nodes if node.op == "placeholder" and shape_of(node) and is_first(node)]
     for node in list(model.graph.nodes) if inputs else []:
         if node in inputs:
             users = list(node.users)
             with model.graph.inserting_after(node):
-                made = call(node, torch.channels_last)
+                made = call(node, "channels_last")
             made.meta = dict(node.meta)
             for user in users:
                 user.replace_input_with(node, made)
