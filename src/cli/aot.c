@@ -95,34 +95,27 @@ static bool convs_make(struct aot *a)
 
 /* ---- files ---- */
 
-static void file_tell(struct aot *a, const struct kiln_aot_file *file)
+static bool put_bytes(FILE *to, const void *arg)
 {
-    if (!file->plan) return;
+    const struct kiln_aot_file *file = arg;
+    return fwrite(file->bytes, 1, file->count, to) == file->count;
+}
+
+/* An object goes into the library, and a line tells of it. */
+static bool object_tell(struct aot *a, const struct kiln_aot_file *file)
+{
     printf("%s  %zu bytes of code  %s\n", file->name, file->code_bytes, file->plan);
     fflush(stdout);
     a->kernels++;
     a->code_bytes += file->code_bytes;
+    return library_add(&a->library, a->dir, file->name);
 }
 
 static void file_write(void *user, const struct kiln_aot_file *file)
 {
     struct aot *a = user;
-    struct output output;
-    char *path;
     if (a->failed) return;
-    if (asprintf(&path, "%s/%s", a->dir, file->name) < 0) {
-        complain("no memory for the name of a file");
-        a->failed = true;
-        return;
-    }
-    a->failed = !output_open(&output, path);
-    if (!a->failed) {
-        bool whole = fwrite(file->bytes, 1, file->count, output.file) == file->count;
-        a->failed = !output_close(&output, true) || !whole;
-    }
-    if (!a->failed) a->failed = !library_add(&a->library, path);
-    if (!a->failed) file_tell(a, file);
-    free(path);
+    a->failed = !output_into(a->dir, file->name, put_bytes, file) || (file->plan && !object_tell(a, file));
 }
 
 /* ---- the command ---- */

@@ -2,7 +2,6 @@
  * report's: a directory with others in it is refused before anything is measured. */
 #include "bench_dir.h"
 #include "ask.h"
-#include "output.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -44,17 +43,6 @@ bool dir_prepare(const char *dir)
     return dir_ours(dir);
 }
 
-bool dir_file(const char *dir, const char *name, dir_content *content, const void *arg)
-{
-    char path[PATH_MAX];
-    struct output output;
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    if (!output_open(&output, path)) return false;
-    bool good = content(output.file, arg);
-    if (!good) complain("--report: no memory to write %s", path);
-    return output_close(&output, good) && good;
-}
-
 bool dir_write(const char *dir, const struct findings *findings)
 {
     struct total total;
@@ -62,9 +50,9 @@ bool dir_write(const char *dir, const struct findings *findings)
         return refuse(dir, "cannot be filled: no memory");
     const struct roofs roofs = {total.peak_all_gflops, stream_measure(findings->setup->threads)};
     const struct page_parts page = {dir, findings, &roofs};
-    if (!dir_file(dir, REPORT_SHAPES, shapes_write, findings) ||
-        !dir_file(dir, REPORT_FAMILIES, families_write, findings))
+    if (!output_into(dir, REPORT_SHAPES, shapes_write, findings) ||
+        !output_into(dir, REPORT_FAMILIES, families_write, findings))
         return false;
     bool drawn = plots_write(dir, findings, &roofs);
-    return dir_file(dir, REPORT_PAGE, page_write, &page) && drawn;
+    return output_into(dir, REPORT_PAGE, page_write, &page) && drawn;
 }

@@ -4,6 +4,7 @@
 #define KILN_CLI_BENCH_DIR_H
 
 #include "bench.h"
+#include "output.h"
 
 #include <stdio.h>
 
@@ -21,10 +22,6 @@ bool dir_prepare(const char *dir);
 bool dir_write(const char *dir, const struct findings *findings);
 
 /* ---- parts ---- */
-
-/* Writes one file of a directory, whole or not at all. */
-typedef bool dir_content(FILE *file, const void *arg);
-bool dir_file(const char *dir, const char *name, dir_content *content, const void *arg);
 
 /* What is measured for the plots alone. */
 struct roofs {
@@ -47,7 +44,7 @@ struct ranked {
 size_t ranked_count(const struct findings *findings);
 void ranked_make(struct ranked *ranked, const struct findings *findings);
 
-dir_content shapes_write, families_write; /* arg: struct findings */
+output_content shapes_write, families_write; /* arg: struct findings */
 
 /* Writes the scripts and runs gnuplot on each. False: said. */
 bool plots_write(const char *dir, const struct findings *findings, const struct roofs *roofs);
@@ -72,6 +69,6 @@ struct page_parts {
     const struct findings *findings;
     const struct roofs *roofs;
 };
-dir_content page_write; /* arg: struct page_parts */
+output_content page_write; /* arg: struct page_parts */
 
 #endif

@@ -82,7 +82,7 @@ bool plots_write(const char *dir, const struct findings *findings, const struct 
         plot_remove(dir, p);
         if (!plot_wanted(p, findings)) continue;
         snprintf(name, sizeof name, "%s.gp", p->name);
-        if (!dir_file(dir, name, script_write, &script)) return false;
+        if (!output_into(dir, name, script_write, &script)) return false;
         drawn = drawn && script_run(dir, name);
     }
     if (!drawn)

@@ -4,6 +4,7 @@
 #include "ask.h"
 
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -15,22 +16,18 @@ const char host_arch[] = "x86_64";
 const char host_arch[] = "aarch64";
 #endif
 
+enum { AOT_FILE_ROOM = 128 }; /* of a name of at most 64 letters, and an ending */
+
 static bool no_memory(void) { return complain("no memory for a static library"), false; }
 
-static bool path_add(struct library *library, char *path)
+bool library_add(struct library *library, const char *dir, const char *name)
 {
-    char **objects = path ? realloc(library->objects, (library->count + 1) * sizeof *objects) : NULL;
-    if (!objects) return free(path), no_memory();
-    library->objects = objects;
+    char *path;
+    char **objects = realloc(library->objects, (library->count + 1) * sizeof *objects);
+    if (objects) library->objects = objects;
+    if (!objects || asprintf(&path, "%s/%s", dir, name) < 0) return no_memory();
     objects[library->count++] = path;
     return true;
-}
-
-bool library_add(struct library *library, const char *path)
-{
-    size_t length = strlen(path);
-    bool object = length > 2 && strcmp(path + length - 2, ".o") == 0;
-    return !object || path_add(library, strdup(path));
 }
 
 void library_free(struct library *library)
@@ -77,16 +74,23 @@ static bool tool_run(const struct tool *tool, const char *target, char **argumen
 
 /* ---- the library ---- */
 
+/* Its object is the library's last. */
 static bool source_compile(struct library *library, const char *dir, const char *name, const char *target)
 {
-    char *source, *object;
+    char object[AOT_FILE_ROOM];
+    char *source;
+    snprintf(object, sizeof object, "%s.o", name);
+    if (!library_add(library, dir, object)) return false;
     if (asprintf(&source, "%s/%s.c", dir, name) < 0) return no_memory();
-    if (asprintf(&object, "%s/%s.o", dir, name) < 0) return free(source), no_memory();
-    char *arguments[] = {NULL,         NULL,   NULL,         NULL,   (char *)"-O2", (char *)"-fPIC",
-                         (char *)"-c", source, (char *)"-o", object, NULL};
+    char *arguments[] = {NULL,          NULL,
+                         NULL,          NULL,
+                         (char *)"-O2", (char *)"-fPIC",
+                         (char *)"-c",  source,
+                         (char *)"-o",  library->objects[library->count - 1],
+                         NULL};
     bool good = tool_run(&compiler, target, arguments);
     free(source);
-    return path_add(library, object) && good;
+    return good;
 }
 
 static bool objects_archive(const struct library *library, char *path, const char *target)

@@ -13,8 +13,8 @@ struct library { /* zero: empty */
     size_t count;
 };
 
-/* Takes note of a file, if it is an object. False, as for library_make: said on standard error. */
-bool library_add(struct library *library, const char *path);
+/* Takes note of an object. False, as for library_make: said on standard error. */
+bool library_add(struct library *library, const char *dir, const char *name);
 
 /* Compiles DIR/NAME.c to an object and makes DIR/libNAME.a of all of them. The tools are those that CC and AR
  * name, which may have arguments, else cc and ar, or of another machine "TRIPLE-gcc" and "TRIPLE-ar". */

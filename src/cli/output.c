@@ -115,3 +115,18 @@ bool output_close(struct output *output, bool keep)
     names_free(output);
     return kept || !keep;
 }
+
+bool output_into(const char *dir, const char *name, output_content *content, const void *arg)
+{
+    char *path;
+    struct output output;
+    if (asprintf(&path, "%s/%s", dir, name) < 0) return refuse(name, strerror(ENOMEM));
+    bool good = output_open(&output, path);
+    if (good) {
+        good = content(output.file, arg);
+        if (!good) refuse(path, "there is no memory, or no room");
+        good = output_close(&output, good) && good;
+    }
+    free(path);
+    return good;
+}

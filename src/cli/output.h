@@ -21,4 +21,8 @@ bool output_open(struct output *output, const char *path);
 /* Completes the file if all was written and `keep`, else removes it. False: it was to be kept, and is not. */
 bool output_close(struct output *output, bool keep);
 
+/* Writes DIR/NAME by `content`, which is false where it could not make all of it. False: said. */
+typedef bool output_content(FILE *file, const void *arg);
+bool output_into(const char *dir, const char *name, output_content *content, const void *arg);
+
 #endif

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 import torch
 from torch import Tensor, nn
-from torch.nn.common_types import _size_1_t, _size_2_t
 
 from kiln._convolve import ACCURACIES
 from kiln._error import chosen
@@ -16,6 +15,8 @@ from kiln.torch._engine import Description, Engine
 FIELDS = {"stride", "padding", "dilation", "groups", "padding_mode", "accuracy", "_reversed_padding_repeated_twice"}
 
 OWN: set[type] = set()  # the classes that are Kiln's
+
+Size = Union[int, tuple[int, ...]]  # for all axes, or for each
 
 Module = TypeVar("Module", bound="_Convolution")
 
@@ -44,6 +45,29 @@ class _Convolution(nn.modules.conv._ConvNd):
     """What Conv1d and Conv2d share."""
 
     accuracy = "default"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: str | Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        accuracy: str = "default",
+    ) -> None:
+        conv: Any = super()  # torch.nn's Conv1d or Conv2d
+        conv.__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        )
+        chosen(accuracy, "accuracy", ACCURACIES)
+        self.accuracy = accuracy
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -125,28 +149,6 @@ class Conv1d(_Convolution, nn.Conv1d):
     first seen, and the weights are packed once. What Kiln does not do, torch does: stats() tells.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: _size_1_t,
-        stride: _size_1_t = 1,
-        padding: str | _size_1_t = 0,
-        dilation: _size_1_t = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        accuracy: str = "default",
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
-        )
-        chosen(accuracy, "accuracy", ACCURACIES)
-        self.accuracy = accuracy
-
 
 class Conv2d(_Convolution, nn.Conv2d):
     """torch.nn.Conv2d, run by Kiln: y[n][oc][oh][ow] from x[n][ic][ih][iw], n is optional.
@@ -156,28 +158,6 @@ class Conv2d(_Convolution, nn.Conv2d):
     contiguous or channels last, and the output has the input's layout. Each form of the input is compiled when
     first seen, and the weights are packed once. What Kiln does not do, torch does: stats() tells.
     """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: _size_2_t,
-        stride: _size_2_t = 1,
-        padding: str | _size_2_t = 0,
-        dilation: _size_2_t = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        accuracy: str = "default",
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
-        )
-        chosen(accuracy, "accuracy", ACCURACIES)
-        self.accuracy = accuracy
 
 
 OWN.update((Conv1d, Conv2d))
